@@ -1,0 +1,32 @@
+# The steps of `.ci/run`, one by one. `just` alone lists them.
+
+default:
+    @just --list
+
+# Formatting, as CI checks it.
+fmt:
+    cargo fmt --all --check
+
+# Lints, with warnings as errors.
+lint:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Rings 1 and 2: no network, no cluster.
+test:
+    cargo test --workspace --locked
+
+# The documentation, without warnings.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# Ring 3: the same suites against the API server of $KUBECONFIG.
+cluster:
+    cargo test --workspace --locked -- --ignored
+
+# Everything that CI runs.
+ci:
+    .ci/run
+
+# Ring 4: what takes too long for every change.
+nightly: ci
+    PROPTEST_CASES=20000 cargo test --workspace --locked --release

@@ -1,0 +1,1 @@
+//! The domain of Relay: values, expressions, actions, tokens, and the traits that stores implement.

@@ -1,0 +1,1 @@
+//! The metadata API: the small HTTP service that steps and triggers call while they run.

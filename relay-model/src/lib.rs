@@ -1,0 +1,1 @@
+//! The documents of Relay: custom resources, the workflow file, and the conversion between them.

@@ -1,0 +1,1 @@
+//! The stores of relay-core on Kubernetes.

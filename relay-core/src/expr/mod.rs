@@ -1,0 +1,208 @@
+//! The expression language (`expressions.md`): data in which some strings and objects are active.
+//!
+//! A tree is parsed once into an [`Expression`]. Evaluating it is a pure function of the tree and
+//! an [`Environment`] of known values; [`Expression::resolve`] drives it against stores. A value
+//! that came out of a reference is data, and is never evaluated again.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `parse`, `syntax` | templates and expressions: text to syntax tree |
+//! | `tree` | whole trees: JSON data to nodes |
+//! | `evaluate`, `operator`, `function` | the evaluator |
+//! | `query` | the query languages of `GET /spec` |
+//! | `resolver`, `environment`, `reference` | where values come from |
+//! | `mention` | what a tree mentions, for static checks |
+//! | `condition` | what the value of a `when` says |
+
+mod condition;
+mod environment;
+mod error;
+mod evaluate;
+mod function;
+mod mention;
+mod operator;
+mod parse;
+mod query;
+mod reference;
+mod resolver;
+mod syntax;
+mod tree;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+pub use condition::Decision;
+pub use environment::{Environment, Wanted};
+pub use error::{Cause, Error, Frame};
+pub use mention::Mention;
+pub use query::{Language, Query, UnknownLanguage};
+pub use reference::{Collection, Reference, References};
+pub use resolver::{ResolveError, Resolver, StoreResolver};
+
+use self::evaluate::{Evaluator, Partial};
+use self::tree::Node;
+use crate::value::Value;
+
+/// A parsed tree. Cheap to clone, and shared between threads.
+///
+/// ```
+/// use relay_core::Value;
+/// use relay_core::expr::{Environment, Expression, Reference};
+///
+/// let tree = Expression::parse(&Value::from("${parameters.count + 1}"));
+/// let mut environment = Environment::new(jiff::Timestamp::UNIX_EPOCH);
+/// environment.insert(Reference::Parameter { name: "count".into() }, Some(Value::from(2)));
+///
+/// let evaluation = tree.evaluate(&environment).result?;
+/// assert_eq!(evaluation.value, Value::from(3));
+/// assert!(evaluation.is_complete());
+/// # Ok::<(), relay_core::expr::Error>(())
+/// ```
+#[derive(Clone, PartialEq)]
+pub struct Expression(Arc<Node>);
+
+/// What evaluating once came to.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The value, or what is wrong with the tree.
+    pub result: Result<Evaluation, Error>,
+    /// What the environment did not know. Knowing it may change the result, an error included.
+    pub wanted: BTreeSet<Wanted>,
+}
+
+/// A value, and the references that went into it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// The value; what could not be resolved stands in it as it was written.
+    pub value: Value,
+    /// The references that were found.
+    pub resolved: References,
+    /// The references that were not.
+    pub unresolvable: References,
+}
+
+impl Evaluation {
+    /// Whether everything was resolved.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.unresolvable.is_empty()
+    }
+}
+
+impl Expression {
+    /// Parses a tree. Never fails: a part that is wrong is an error once evaluation reaches it.
+    #[must_use]
+    pub fn parse(tree: &Value) -> Self {
+        Self(Arc::new(Node::parse(tree)))
+    }
+
+    /// A tree that is this value and nothing active.
+    #[must_use]
+    pub fn data(value: Value) -> Self {
+        Self(Arc::new(Node::Data(value)))
+    }
+
+    /// The tree as it was written.
+    #[must_use]
+    pub fn source(&self) -> Value {
+        self.0.source()
+    }
+
+    /// A member, if the tree is an object at its top.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Self> {
+        match self.0.as_ref() {
+            Node::Map(map) => map.get(key).map(|node| Self(Arc::new(node.clone()))),
+            Node::Data(value) => value.get(key).map(|value| Self::data(value.clone())),
+            _ => None,
+        }
+    }
+
+    /// Everything that the tree mentions, in the order of writing, and what is wrong with it as
+    /// far as that needs no values.
+    #[must_use]
+    pub fn mentions(&self) -> Vec<Mention> {
+        let mut found = Vec::new();
+        mention::in_node(&self.0, &mut found);
+        found
+    }
+
+    /// Evaluates the whole tree with what is known.
+    #[must_use]
+    pub fn evaluate(&self, environment: &Environment) -> Attempt {
+        attempt(environment, |evaluator| evaluator.node(&self.0))
+    }
+
+    /// Evaluates a query over the tree with what is known. Only what the query touches is
+    /// evaluated.
+    #[must_use]
+    pub fn evaluate_query(&self, query: &Query, environment: &Environment) -> Attempt {
+        attempt(environment, |evaluator| query.run(evaluator, &self.0))
+    }
+
+    /// Evaluates the whole tree, fetching what it refers to.
+    ///
+    /// # Errors
+    ///
+    /// When the tree is wrong or a store fails. References that are not found are no error.
+    pub async fn resolve(
+        &self,
+        resolver: &dyn Resolver,
+        now: Timestamp,
+    ) -> Result<Evaluation, ResolveError> {
+        resolver::resolve(resolver, now, |environment| self.evaluate(environment)).await
+    }
+
+    /// Evaluates a query over the tree, fetching what it refers to.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Expression::resolve`].
+    pub async fn resolve_query(
+        &self,
+        query: &Query,
+        resolver: &dyn Resolver,
+        now: Timestamp,
+    ) -> Result<Evaluation, ResolveError> {
+        let evaluate = |environment: &Environment| self.evaluate_query(query, environment);
+        resolver::resolve(resolver, now, evaluate).await
+    }
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Expression").field(&self.source()).finish()
+    }
+}
+
+impl From<Value> for Expression {
+    fn from(tree: Value) -> Self {
+        Self::parse(&tree)
+    }
+}
+
+fn attempt(
+    environment: &Environment,
+    run: impl FnOnce(&mut Evaluator<'_>) -> Result<Partial, Error>,
+) -> Attempt {
+    let mut evaluator = Evaluator::new(environment);
+    let result = run(&mut evaluator);
+    let met = std::mem::take(&mut evaluator.met);
+    let result = result.map(|partial| Evaluation {
+        value: partial.value,
+        resolved: select(&met, true),
+        unresolvable: select(&met, false),
+    });
+    Attempt {
+        result,
+        wanted: evaluator.wanted,
+    }
+}
+
+fn select(met: &[(Reference, bool)], resolved: bool) -> References {
+    let references = met.iter().filter(|(_, found)| *found == resolved);
+    references.map(|(reference, _)| reference.clone()).collect()
+}

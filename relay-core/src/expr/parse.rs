@@ -1,0 +1,594 @@
+//! The parser of templates and expressions (`expressions.md` §6 and §7).
+
+use std::sync::Arc;
+
+use winnow::error::ParserError;
+use winnow::prelude::*;
+use winnow::stream::{LocatingSlice, Location as _};
+use winnow::token::{any, take_until, take_while};
+
+use super::error::{Cause, Error};
+use super::operator::{INFIX, Infix, Prefix};
+use super::syntax::{Arguments, Expr, Part, Start, Template};
+use crate::value::{MAX_DEPTH, Value};
+
+/// How many operators one expression may chain at one level.
+const MAX_CHAIN: usize = 4096;
+
+type Input<'s> = LocatingSlice<&'s str>;
+type Parsed<T> = Result<T, Error>;
+
+impl ParserError<Input<'_>> for Error {
+    type Inner = Self;
+
+    fn from_input(input: &Input<'_>) -> Self {
+        Self::syntax("unexpected text", input.current_token_start())
+    }
+
+    fn into_inner(self) -> Result<Self, Self> {
+        Ok(self)
+    }
+}
+
+/// Parses the text of a template.
+pub(crate) fn template(source: &str) -> Parsed<Template> {
+    let mut input = LocatingSlice::new(source);
+    let mut parts = Vec::new();
+    let mut text = String::new();
+    loop {
+        text.push_str(span(&mut input, |c| c != '$')?);
+        if input.is_empty() {
+            break;
+        }
+        if input.starts_with("${") {
+            let start = input.current_token_start();
+            advance(&mut input, 2);
+            if !text.is_empty() {
+                parts.push(Part::Text(Arc::from(std::mem::take(&mut text))));
+            }
+            let expr = expression(&mut input, 0)?;
+            if !eat(&mut input, "}") {
+                return Err(if input.is_empty() {
+                    Error::syntax("the `${` is not closed by `}`", start)
+                } else {
+                    unexpected(&input, "`}` or an operator")
+                });
+            }
+            parts.push(Part::Expr(expr));
+        } else {
+            // A dollar takes the next character along, whatever it is: `$${x}` stays as it is.
+            text.push('$');
+            advance(&mut input, 1);
+            text.extend(any::<_, Error>.parse_next(&mut input).ok());
+        }
+    }
+    if !text.is_empty() {
+        parts.push(Part::Text(text.into()));
+    }
+    Ok(Template {
+        source: source.into(),
+        parts,
+    })
+}
+
+/// Parses a whole text as one expression.
+pub(crate) fn query(source: &str) -> Parsed<Expr> {
+    let mut input = LocatingSlice::new(source);
+    let expr = expression(&mut input, 0)?;
+    if input.is_empty() {
+        Ok(expr)
+    } else {
+        Err(unexpected(&input, "an operator or the end"))
+    }
+}
+
+/// The number that a text wholly is: a sign, then a number of the language or a name of infinity
+/// or NaN.
+pub(crate) fn number_text(text: &str) -> Option<f64> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1.0, digits),
+        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let named = ["inf", "infinity"]
+        .iter()
+        .any(|name| digits.eq_ignore_ascii_case(name));
+    if named {
+        return Some(sign * f64::INFINITY);
+    }
+    if digits.eq_ignore_ascii_case("nan") {
+        return Some(f64::NAN);
+    }
+    if !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        return None;
+    }
+    let mut input = LocatingSlice::new(digits);
+    let number = number(&mut input).ok()?;
+    input.is_empty().then_some(sign * number)
+}
+
+/// The characters up to the first that is not accepted.
+fn span<'s>(input: &mut Input<'s>, accepts: impl Fn(char) -> bool) -> Parsed<&'s str> {
+    take_while(0.., accepts).parse_next(input)
+}
+
+fn advance(input: &mut Input<'_>, bytes: usize) {
+    input.next_slice(bytes);
+}
+
+fn eat(input: &mut Input<'_>, token: &str) -> bool {
+    let found = input.starts_with(token);
+    if found {
+        advance(input, token.len());
+    }
+    found
+}
+
+fn peek(input: &Input<'_>) -> Option<char> {
+    input.chars().next()
+}
+
+fn unexpected(input: &Input<'_>, expected: &str) -> Error {
+    let offset = input.current_token_start();
+    let problem = match peek(input) {
+        Some(found) => format!("expected {expected}, found `{found}`"),
+        None => format!("expected {expected}, but the text ends"),
+    };
+    Error::syntax(problem, offset)
+}
+
+/// White space and comments.
+fn space(input: &mut Input<'_>) -> Parsed<()> {
+    loop {
+        span(input, |c| matches!(c, ' ' | '\t' | '\r' | '\n'))?;
+        if input.starts_with("//") {
+            span(input, |c| c != '\n')?;
+        } else if input.starts_with("/*") {
+            let start = input.current_token_start();
+            (take_until::<_, _, Error>(0.., "*/"), "*/")
+                .parse_next(input)
+                .map_err(|_| Error::syntax("the comment is not closed by `*/`", start))?;
+        } else {
+            return Ok(());
+        }
+    }
+}
+
+fn expression(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
+    if depth > MAX_DEPTH {
+        return Err(Cause::Limit {
+            what: "levels of nesting",
+            limit: MAX_DEPTH,
+        }
+        .into());
+    }
+    crate::stack::grow(|| {
+        let left = binary(input, 0, depth)?;
+        space(input)?;
+        if eat(input, "|>") {
+            let right = expression(input, depth + 1)?;
+            return Ok(Expr::Pipe(Box::new(left), Box::new(right)));
+        }
+        Ok(left)
+    })
+}
+
+fn infix(input: &Input<'_>) -> Option<(&'static str, Infix, u16)> {
+    if input.starts_with("|>") {
+        return None;
+    }
+    INFIX
+        .iter()
+        .copied()
+        .find(|(symbol, _, _)| input.starts_with(symbol))
+}
+
+/// Infix operators of at least this precedence; all are left-associative.
+fn binary(input: &mut Input<'_>, minimum: u16, depth: usize) -> Parsed<Expr> {
+    let mut left = unary(input, depth)?;
+    for _ in 0..MAX_CHAIN {
+        space(input)?;
+        let Some((symbol, operator, precedence)) = infix(input).filter(|op| op.2 >= minimum) else {
+            return Ok(left);
+        };
+        advance(input, symbol.len());
+        let right = binary(input, precedence + 1, depth)?;
+        left = fold_infix(operator, left, right)?;
+    }
+    Err(Cause::Limit {
+        what: "operators in a row",
+        limit: MAX_CHAIN,
+    }
+    .into())
+}
+
+/// Operators on literals are computed here, errors included.
+fn fold_infix(operator: Infix, left: Expr, right: Expr) -> Parsed<Expr> {
+    match (&left, &right) {
+        (Expr::Literal(l), Expr::Literal(r)) => operator.apply(l, r).map(Expr::Literal),
+        _ => Ok(Expr::Infix(operator, Box::new(left), Box::new(right))),
+    }
+}
+
+fn unary(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
+    if depth > MAX_DEPTH {
+        return Err(Cause::Limit {
+            what: "levels of nesting",
+            limit: MAX_DEPTH,
+        }
+        .into());
+    }
+    space(input)?;
+    let operator = match peek(input) {
+        Some('-') => Prefix::Negate,
+        Some('!') => Prefix::Not,
+        Some('~') => Prefix::Complement,
+        _ => return primary(input, depth),
+    };
+    advance(input, 1);
+    let operand = crate::stack::grow(|| unary(input, depth + 1))?;
+    match &operand {
+        Expr::Literal(value) => operator.apply(value).map(Expr::Literal),
+        _ => Ok(Expr::Prefix(operator, Box::new(operand))),
+    }
+}
+
+fn primary(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
+    match peek(input) {
+        Some('(') => {
+            let start = input.current_token_start();
+            advance(input, 1);
+            let inner = expression(input, depth + 1)?;
+            space(input)?;
+            if eat(input, ")") {
+                Ok(inner)
+            } else if input.is_empty() {
+                Err(Error::syntax("the `(` is not closed by `)`", start))
+            } else {
+                Err(unexpected(input, "`)` or an operator"))
+            }
+        }
+        Some('[') => list(input, depth),
+        Some('{') => object(input, depth),
+        Some('\'' | '"' | '`') => string(input).map(Expr::Literal),
+        Some('$') => {
+            advance(input, 1);
+            path(input, Start::Root, depth)
+        }
+        Some(c) if c.is_ascii_digit() || c == '.' => {
+            number(input).map(|number| Expr::Literal(Value::from(number)))
+        }
+        Some(c) if starts_name(c) => name_or_call(input, depth),
+        _ => Err(unexpected(input, "a value")),
+    }
+}
+
+fn name_or_call(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
+    let name = identifier(input)?;
+    let constant = match name {
+        "true" => Some(Value::Bool(true)),
+        "false" => Some(Value::Bool(false)),
+        "null" => Some(Value::Null),
+        _ => None,
+    };
+    if let Some(constant) = constant {
+        return Ok(Expr::Literal(constant));
+    }
+    let before = input.checkpoint();
+    space(input)?;
+    if eat(input, "(") {
+        let arguments = arguments(input, depth)?;
+        return Ok(Expr::Call {
+            function: name.into(),
+            arguments,
+        });
+    }
+    input.reset(&before);
+    path(input, Start::Name(name.into()), depth)
+}
+
+fn path(input: &mut Input<'_>, root: Start, depth: usize) -> Parsed<Expr> {
+    let mut keys = Vec::new();
+    loop {
+        let before = input.checkpoint();
+        space(input)?;
+        if eat(input, "[") {
+            keys.push(expression(input, depth + 1)?);
+            space(input)?;
+            if !eat(input, "]") {
+                return Err(unexpected(input, "`]` or an operator"));
+            }
+        } else if eat(input, ".") {
+            space(input)?;
+            keys.push(match peek(input) {
+                Some(c) if starts_name(c) => Expr::Literal(Value::from(identifier(input)?)),
+                Some(c) if c.is_ascii_digit() => {
+                    let digits = span(input, |c| c.is_ascii_digit())?;
+                    let index: f64 = digits.parse().map_err(|_| unexpected(input, "an index"))?;
+                    Expr::Literal(Value::from(index))
+                }
+                _ => unary(input, depth + 1)?,
+            });
+        } else {
+            input.reset(&before);
+            return Ok(Expr::Path { root, keys });
+        }
+    }
+}
+
+/// The arguments of a call, after its opening parenthesis.
+fn arguments(input: &mut Input<'_>, depth: usize) -> Parsed<Arguments<Expr>> {
+    space(input)?;
+    if eat(input, ")") {
+        return Ok(Arguments::Positional(Vec::new()));
+    }
+    let mut keyword = Vec::new();
+    let mut positional = Vec::new();
+    loop {
+        space(input)?;
+        match keyword_name(input)? {
+            Some(name) if positional.is_empty() => {
+                keyword.retain(|(known, _): &(Arc<str>, Expr)| known.as_ref() != name);
+                keyword.push((Arc::from(name), expression(input, depth + 1)?));
+            }
+            None if keyword.is_empty() => positional.push(expression(input, depth + 1)?),
+            _ => {
+                let problem = "positional and keyword arguments do not mix";
+                return Err(Error::syntax(problem, input.current_token_start()));
+            }
+        }
+        space(input)?;
+        if eat(input, ")") {
+            break;
+        }
+        if !eat(input, ",") {
+            return Err(unexpected(input, "`,` or `)`"));
+        }
+    }
+    Ok(if keyword.is_empty() {
+        Arguments::Positional(positional)
+    } else {
+        Arguments::Keyword(keyword)
+    })
+}
+
+/// The name of a keyword argument and its colon, if that is what comes next.
+fn keyword_name<'s>(input: &mut Input<'s>) -> Parsed<Option<&'s str>> {
+    let before = input.checkpoint();
+    if peek(input).is_some_and(starts_name) {
+        let name = identifier(input)?;
+        space(input)?;
+        if eat(input, ":") {
+            return Ok(Some(name));
+        }
+    }
+    input.reset(&before);
+    Ok(None)
+}
+
+fn list(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
+    let start = input.current_token_start();
+    advance(input, 1);
+    let mut items = Vec::new();
+    loop {
+        space(input)?;
+        if eat(input, "]") {
+            return Ok(Expr::List(items));
+        }
+        if input.is_empty() {
+            return Err(Error::syntax("the `[` is not closed by `]`", start));
+        }
+        if !eat(input, ",") {
+            items.push(expression(input, depth + 1)?);
+        }
+    }
+}
+
+fn object(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
+    let start = input.current_token_start();
+    advance(input, 1);
+    let mut members = Vec::new();
+    loop {
+        space(input)?;
+        if eat(input, "}") {
+            return Ok(Expr::Object(members));
+        }
+        if input.is_empty() {
+            return Err(Error::syntax("the `{` is not closed by `}`", start));
+        }
+        if eat(input, ",") {
+            continue;
+        }
+        let key = expression(input, depth + 1)?;
+        space(input)?;
+        if !eat(input, ":") {
+            return Err(unexpected(input, "`:`"));
+        }
+        members.push((key, expression(input, depth + 1)?));
+    }
+}
+
+fn starts_name(c: char) -> bool {
+    c.is_alphabetic() || c == '_'
+}
+
+fn identifier<'s>(input: &mut Input<'s>) -> Parsed<&'s str> {
+    let continues = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    take_while(1.., continues).parse_next(input)
+}
+
+/// Digits with single underscores between them, which are left out of the result.
+fn digits(input: &mut Input<'_>, radix: u32, out: &mut String) -> Parsed<()> {
+    let start = input.current_token_start();
+    let text = span(input, |c| c.is_digit(radix) || c == '_')?;
+    if text.starts_with('_') || text.ends_with('_') || text.contains("__") {
+        return Err(Error::syntax(
+            "an underscore has to stand between two digits",
+            start,
+        ));
+    }
+    out.extend(text.chars().filter(|c| *c != '_'));
+    Ok(())
+}
+
+fn number(input: &mut Input<'_>) -> Parsed<f64> {
+    let start = input.current_token_start();
+    if input.starts_with("0x") || input.starts_with("0X") {
+        return hex_float(input);
+    }
+    let mut text = String::new();
+    digits(input, 10, &mut text)?;
+    if eat(input, ".") {
+        text.push('.');
+        digits(input, 10, &mut text)?;
+    }
+    if !text.contains(|c: char| c.is_ascii_digit()) {
+        return Err(Error::syntax("expected a digit", start));
+    }
+    if peek(input).is_some_and(|c| matches!(c, 'e' | 'E')) {
+        exponent(input, &mut text)?;
+    }
+    if peek(input).is_some_and(starts_name) {
+        return Err(Error::syntax("a number must not touch a name", start));
+    }
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(number),
+        _ => Err(Error::syntax("the number is out of range", start)),
+    }
+}
+
+fn exponent(input: &mut Input<'_>, text: &mut String) -> Parsed<()> {
+    let start = input.current_token_start();
+    advance(input, 1);
+    text.push('e');
+    if eat(input, "-") {
+        text.push('-');
+    } else {
+        eat(input, "+");
+    }
+    let before = text.len();
+    digits(input, 10, text)?;
+    if text.len() == before {
+        return Err(Error::syntax("the exponent has no digits", start));
+    }
+    Ok(())
+}
+
+/// A hexadecimal number, which needs a binary exponent: `0x1.8p3` is 12.
+fn hex_float(input: &mut Input<'_>) -> Parsed<f64> {
+    let start = input.current_token_start();
+    advance(input, 2);
+    let (mut whole, mut fraction, mut exponent_text) =
+        (String::new(), String::new(), String::new());
+    digits(input, 16, &mut whole)?;
+    if eat(input, ".") {
+        digits(input, 16, &mut fraction)?;
+    }
+    let marked = eat(input, "p") || eat(input, "P");
+    if !marked || (whole.is_empty() && fraction.is_empty()) {
+        return Err(Error::syntax(
+            "a hexadecimal number needs an exponent such as `p0`",
+            start,
+        ));
+    }
+    if eat(input, "-") {
+        exponent_text.push('-');
+    } else {
+        eat(input, "+");
+    }
+    digits(input, 10, &mut exponent_text)?;
+    let exponent: i32 = exponent_text
+        .parse()
+        .map_err(|_| Error::syntax("the exponent is no number in range", start))?;
+    let mantissa = whole
+        .chars()
+        .chain(fraction.chars())
+        .filter_map(|digit| digit.to_digit(16));
+    let mantissa = mantissa.fold(0.0, |sum: f64, digit| sum.mul_add(16.0, f64::from(digit)));
+    let places = i32::try_from(fraction.len())
+        .unwrap_or(i32::MAX)
+        .saturating_mul(4);
+    let number = mantissa * 2f64.powi(exponent.saturating_sub(places));
+    if number.is_finite() {
+        Ok(number)
+    } else {
+        Err(Error::syntax("the number is out of range", start))
+    }
+}
+
+fn string(input: &mut Input<'_>) -> Parsed<Value> {
+    let start = input.current_token_start();
+    let quote = any::<_, Error>.parse_next(input)?;
+    let open = || Error::syntax(format!("the string is not closed by `{quote}`"), start);
+    if quote == '`' {
+        let text = span(input, |c| c != '`')?;
+        let value = Value::from(text.replace('\r', ""));
+        return if eat(input, "`") {
+            Ok(value)
+        } else {
+            Err(open())
+        };
+    }
+    let mut bytes = Vec::new();
+    loop {
+        let text = span(input, |c| c != quote && c != '\\' && c != '\n')?;
+        bytes.extend_from_slice(text.as_bytes());
+        if eat(input, "\\") {
+            escape(input, quote, &mut bytes)?;
+        } else if peek(input) == Some(quote) {
+            advance(input, 1);
+            return Ok(Value::from_bytes(&bytes));
+        } else {
+            return Err(open());
+        }
+    }
+}
+
+fn escape(input: &mut Input<'_>, quote: char, bytes: &mut Vec<u8>) -> Parsed<()> {
+    let offset = input.current_token_start().saturating_sub(1);
+    let bad = || {
+        Error::syntax(
+            "an unknown escape; a backslash itself is written `\\\\`",
+            offset,
+        )
+    };
+    let c = peek(input).ok_or_else(bad)?;
+    let code = |input: &mut Input<'_>, count: usize, radix: u32| -> Parsed<u32> {
+        let digits = input.get(..count).ok_or_else(bad)?;
+        if !digits.chars().all(|c| c.is_digit(radix)) {
+            return Err(bad());
+        }
+        let code = u32::from_str_radix(digits, radix).map_err(|_| bad())?;
+        advance(input, count);
+        Ok(code)
+    };
+    if c.is_digit(8) {
+        bytes.push(u8::try_from(code(input, 3, 8)?).map_err(|_| bad())?);
+        return Ok(());
+    }
+    advance(input, c.len_utf8());
+    let simple = match c {
+        'a' => b'\x07',
+        'b' => b'\x08',
+        'f' => b'\x0c',
+        'n' => b'\n',
+        'r' => b'\r',
+        't' => b'\t',
+        'v' => b'\x0b',
+        '\\' => b'\\',
+        'x' => u8::try_from(code(input, 2, 16)?).map_err(|_| bad())?,
+        'u' | 'U' => {
+            let code = code(input, if c == 'u' { 4 } else { 8 }, 16)?;
+            if code > 0x10_ffff {
+                return Err(bad());
+            }
+            let c = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+            bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            return Ok(());
+        }
+        '\'' if quote == '\'' => b'\'',
+        '"' if quote == '"' => b'"',
+        _ => return Err(bad()),
+    };
+    bytes.push(simple);
+    Ok(())
+}

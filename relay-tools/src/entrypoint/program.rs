@@ -1,0 +1,199 @@
+//! Starting, watching and ending the program.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::environment::Variables;
+use super::group::Group;
+use super::output::{self, Chunk, Stream};
+use super::{Ended, EntrypointError, Interrupts, Invocation};
+
+const NOT_FOUND: i32 = 127;
+const NOT_RUNNABLE: i32 = 126;
+
+pub(super) struct Program<'a> {
+    pub(super) invocation: &'a Invocation,
+    pub(super) variables: &'a Variables,
+    pub(super) working_dir: Option<&'a Path>,
+    pub(super) grace: Duration,
+}
+
+impl Program<'_> {
+    pub(super) async fn run(
+        &self,
+        sink: &mpsc::Sender<Chunk>,
+        interrupts: &mut Interrupts,
+    ) -> Result<Ended, EntrypointError> {
+        let mut child = match self.start().await {
+            Ok(child) => child,
+            Err(ended) => return Ok(ended),
+        };
+        let group = Group::led_by(child.id());
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+
+        let gone = CancellationToken::new();
+        let cancelled = interrupts.cancelled();
+        let copying = async {
+            tokio::select! {
+                _ = async { tokio::join!(
+                    output::copy(Stream::Stdout, stdout, sink, &gone),
+                    output::copy(Stream::Stderr, stderr, sink, &gone),
+                ) } => {}
+                // A receiver that has stopped reading must not hold up a cancelled step.
+                () = async {
+                    gone.cancelled().await;
+                    cancelled.cancelled().await;
+                    tokio::time::sleep(output::LINGER).await;
+                } => {}
+            }
+        };
+        let watching = async {
+            let ended = self.watch(&mut child, &group, interrupts).await;
+            group.sweep().await;
+            gone.cancel();
+            ended
+        };
+        let (ended, ()) = tokio::join!(watching, copying);
+        ended.map_err(EntrypointError::Unobserved)
+    }
+
+    async fn watch(
+        &self,
+        child: &mut Child,
+        group: &Group,
+        interrupts: &mut Interrupts,
+    ) -> io::Result<Ended> {
+        let cancelled = interrupts.cancelled();
+        loop {
+            tokio::select! {
+                biased;
+                status = child.wait() => return status.map(by_itself),
+                () = cancelled.cancelled() => break,
+                signal = interrupts.signal() => group.send(signal),
+            }
+        }
+        group.send(super::Signal::Terminate);
+        let calm = tokio::time::timeout(self.grace, async {
+            let status = child.wait().await;
+            // Its children get the same time to end as it had.
+            group.gone().await;
+            status
+        });
+        let status = match calm.await {
+            Ok(status) => status?,
+            Err(_) => {
+                group.kill();
+                child.wait().await?
+            }
+        };
+        Ok(Ended::Cancelled {
+            program: Some(status.code().unwrap_or(-1)),
+        })
+    }
+
+    async fn start(&self) -> Result<Child, Ended> {
+        // How often a busy file is tried again, 10 ms apart: another thread has forked while
+        // the script was being written, and holds it open until its own program starts.
+        const BUSY: u32 = 200;
+        if let Some(dir) = self.working_dir
+            && !dir.is_dir()
+        {
+            let reason = format!("the working directory {} is not there", dir.display());
+            return Err(could_not_start(reason, NOT_RUNNABLE));
+        }
+        let path = self.locate()?;
+        let mut command = Command::new(&path);
+        command
+            .args(&self.invocation.args)
+            .env_clear()
+            .envs(self.variables)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        if let Some(dir) = self.working_dir {
+            command.current_dir(dir);
+        }
+        let mut tries = 0;
+        loop {
+            match command.spawn() {
+                Ok(child) => return Ok(child),
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && tries < BUSY => {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Err(error) => {
+                    let code = match error.kind() {
+                        ErrorKind::NotFound => NOT_FOUND,
+                        _ => NOT_RUNNABLE,
+                    };
+                    let reason = match error.kind() {
+                        // The file itself may well be there.
+                        ErrorKind::NotFound => {
+                            format!("{}: no such program or interpreter", path.display())
+                        }
+                        _ => format!("{}: {error}", path.display()),
+                    };
+                    return Err(could_not_start(reason, code));
+                }
+            }
+        }
+    }
+
+    /// Looks a bare name up in the program's own `PATH`, not in ours.
+    fn locate(&self) -> Result<PathBuf, Ended> {
+        let program = &self.invocation.program;
+        let here = |path: &Path| match self.working_dir {
+            Some(dir) => dir.join(path),
+            None => path.to_owned(),
+        };
+        if program.as_os_str().as_bytes().contains(&b'/') {
+            return Ok(here(program));
+        }
+        let search = self.variables.get(OsStr::new("PATH")).map_or(
+            OsStr::new("/usr/local/bin:/usr/bin:/bin"),
+            OsString::as_os_str,
+        );
+        let mut code = NOT_FOUND;
+        for dir in std::env::split_paths(search) {
+            let candidate = here(&dir).join(program);
+            match candidate.metadata() {
+                Ok(file) if file.is_file() && file.permissions().mode() & 0o111 != 0 => {
+                    return Ok(candidate);
+                }
+                Ok(file) if file.is_file() => code = NOT_RUNNABLE,
+                _ => {}
+            }
+        }
+        let what = match code {
+            NOT_FOUND => "no such program",
+            _ => "not executable",
+        };
+        let reason = format!("{}: {what} in PATH", program.display());
+        Err(could_not_start(reason, code))
+    }
+}
+
+fn could_not_start(reason: String, code: i32) -> Ended {
+    Ended::CouldNotStart { reason, code }
+}
+
+fn by_itself(status: ExitStatus) -> Ended {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Ended::Exited { code },
+        (None, signal) => Ended::Signalled {
+            signal: signal.unwrap_or_default(),
+        },
+    }
+}

@@ -1,1 +1,88 @@
 //! The metadata API: the small HTTP service that steps and triggers call while they run.
+//!
+//! It tells a caller its spec, secrets, conditions and environment, and takes its outputs, status
+//! and decorators. A caller never names its run or itself: who it is follows from its credential.
+//!
+//! The API owns no data. An [`Authenticator`](relay_core::Authenticator) makes a
+//! [`Caller`](relay_core::Caller) of each request, and the caller holds the stores that it may use:
+//! hand in your own, and the API serves them.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::collections::HashMap;
+//! use std::sync::Arc;
+//!
+//! use relay_core::{
+//!     Action, Claims, Expression, Hs256Key, MemoryDefinition, MemoryJournal, TokenSigner as _, Value,
+//! };
+//! use relay_metadata::{Router, Stores, TokenAuthenticator};
+//!
+//! // One step of one run, and what its author wrote for it.
+//! let step = Action::step("run-1".parse()?, "greet".parse()?);
+//! let definition = MemoryDefinition {
+//!     spec: Some(Expression::parse(&Value::map([("text", "Hello, ${parameters.who}!".into())]))),
+//!     parameters: [("who".into(), "otter".into())].into(),
+//!     ..Default::default()
+//! };
+//! let stores = Stores {
+//!     definition: Some(Arc::new(definition)),
+//!     journal: Some(Arc::new(MemoryJournal::new().for_step("greet".parse()?))),
+//!     secrets: None,
+//! };
+//!
+//! // Who presents a token of this key is let in.
+//! let key = Arc::new(Hs256Key::generate());
+//! let token = key.sign(&Claims::for_action(&step)).await?;
+//! let callers = Arc::new(HashMap::from([(step, stores)]));
+//! let router = Router::new(Arc::new(TokenAuthenticator::new(key, callers)));
+//!
+//! // A step finds the API, and proves who it is, by a URL like this one.
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # use secrecy::ExposeSecret as _;
+//! let url = format!("http://:{}@{}", token.expose_secret(), listener.local_addr()?);
+//!
+//! let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+//! let server = tokio::spawn(router.serve(listener, async { drop(stopped.await) }));
+//! // … run steps with METADATA_API_URL set to the URL …
+//! # drop(url);
+//! drop(stop);
+//! server.await?;
+//! # Ok(()) }
+//! ```
+//!
+//! [`Router`] is a [`tower::Service`] as well, so that it can be mounted elsewhere or called without
+//! any socket.
+//!
+//! # Map
+//!
+//! | module | what it is about |
+//! | --- | --- |
+//! | `router` | the service: what is served, inside the layers that every request passes |
+//! | `routes` | the table of what is served, and to whom: [`ROUTES`] |
+//! | `exchange` | the outermost layer: request id, access log, security headers, time limit |
+//! | `authentication` | one layer in front of every endpoint but the health check |
+//! | `token` | callers that present a token: [`TokenAuthenticator`] |
+//! | `endpoints` | what is done, one module per endpoint |
+//! | `body`, `query`, `answer` | what comes in and goes out |
+//! | `catalogue`, `error` | the one table of errors, [`CATALOGUE`], and how they are answered |
+//! | `reported` | which errors were already told |
+//! | `serve` | sockets: [`Router::serve`] |
+
+mod answer;
+mod authentication;
+mod body;
+mod catalogue;
+mod endpoints;
+mod error;
+mod exchange;
+mod query;
+mod reported;
+mod router;
+mod routes;
+mod serve;
+mod token;
+
+pub use catalogue::{CATALOGUE, Entry};
+pub use router::{Limits, Router};
+pub use routes::{Access, ROUTES, Route};
+pub use token::{CallerStores, Stores, TokenAuthenticator};

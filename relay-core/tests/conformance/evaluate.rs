@@ -1,5 +1,3 @@
-//! The case files of the expression language (`expressions.md`, "Case files"): ours, and those that
-//! `RELAY_CASES` names, separated by `:`.
 
 use std::collections::BTreeMap;
 
@@ -324,7 +322,7 @@ fn agrees(case: &Case, got: &Json) -> bool {
 
 #[tokio::test]
 async fn conformance() {
-    let mut texts = vec![include_str!("cases/expressions.json").to_owned()];
+    let mut texts = vec![include_str!("../cases/expressions.json").to_owned()];
     for path in std::env::var("RELAY_CASES")
         .unwrap_or_default()
         .split(':')
@@ -365,7 +363,7 @@ async fn conformance() {
 /// What the environment lacks may be supplied at once or one by one: the value is the same.
 #[tokio::test]
 async fn conformance_of_late_references() {
-    let cases: Cases = serde_json::from_str(include_str!("cases/expressions.json")).unwrap();
+    let cases: Cases = serde_json::from_str(include_str!("../cases/expressions.json")).unwrap();
     for case in cases
         .cases
         .iter()

@@ -1,0 +1,5 @@
+//! The case files of the expression language (`expressions.md`, "Case files"): ours, and those that
+//! `RELAY_CASES` names, separated by `:`.
+
+#[cfg(test)]
+mod evaluate;

@@ -1,0 +1,154 @@
+//! Who is calling: one layer in front of every endpoint but the health check.
+//!
+//! All refusals look alike. What was wrong with a credential stands in the log only, since telling
+//! a stranger would help it to guess better.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use relay_core::expr::StoreResolver;
+use relay_core::{Action, AuthenticateError, Caller, Definition, Journal, Presented, SecretStore};
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+
+use crate::error::{ApiError, Chain};
+use crate::router::App;
+
+/// Lets a request pass whose sender is known, with its [`Caller`] in the extensions.
+pub(crate) async fn authenticate(
+    State(app): State<App>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let presented = Presented {
+        token: token(request.headers()),
+        address: address(request.extensions()),
+    };
+    match caller(&app, &presented).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(AuthenticateError::Backend(source)) => {
+            tracing::error!(error = %Chain(&*source), "could not check a credential");
+            ApiError::Read.into_response()
+        }
+        Err(refusal) => {
+            tracing::warn!(%refusal, "authentication failed");
+            refuse()
+        }
+    }
+}
+
+async fn caller(app: &App, presented: &Presented) -> Result<Caller, AuthenticateError> {
+    let caller = app.authenticator.authenticate(presented).await?;
+    match caller.expires_at {
+        Some(end) if end <= app.clock.now() => {
+            Err(AuthenticateError::refused("the credential has expired"))
+        }
+        _ => Ok(caller),
+    }
+}
+
+fn refuse() -> Response {
+    let challenge = [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))];
+    (challenge, ApiError::Unauthenticated).into_response()
+}
+
+fn address(extensions: &Extensions) -> Option<IpAddr> {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>()?;
+    // An IPv4 caller of a socket that listens on both is the same pod.
+    Some(peer.0.ip().to_canonical())
+}
+
+/// The token of `Authorization`: behind `Bearer`, or the password of `Basic` where the user is empty
+/// or `token`. Two such headers are as good as none, since proxies disagree about which one counts.
+fn token(headers: &HeaderMap) -> Option<SecretString> {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(header), None) = (all.next(), all.next()) else {
+        return None;
+    };
+    let (scheme, credential) = header.to_str().ok()?.trim().split_once(' ')?;
+    let credential = credential.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return secret(credential);
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = Zeroizing::new(STANDARD.decode(credential).ok()?);
+    match std::str::from_utf8(&decoded).ok()?.split_once(':')? {
+        ("" | "token", password) => secret(password.trim()),
+        _ => None,
+    }
+}
+
+fn secret(token: &str) -> Option<SecretString> {
+    (!token.is_empty()).then(|| SecretString::from(token))
+}
+
+/// The caller of this request, and what it may use. What it may not use is 403.
+pub(crate) struct Authenticated(Caller);
+
+impl<S: Sync> FromRequestParts<S> for Authenticated {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        // Without the layer in front nobody is known, and so nobody is let in.
+        parts
+            .extensions
+            .remove::<Caller>()
+            .map(Self)
+            .ok_or_else(refuse)
+    }
+}
+
+impl Authenticated {
+    /// The step or trigger.
+    pub(crate) fn action(&self) -> &Action {
+        &self.0.action
+    }
+
+    /// What its author wrote.
+    pub(crate) fn definition(&self) -> Result<&dyn Definition, ApiError> {
+        self.0.definition.as_deref().ok_or(ApiError::Forbidden)
+    }
+
+    /// What happened in its run.
+    pub(crate) fn journal(&self) -> Result<&dyn Journal, ApiError> {
+        self.0.journal.as_deref().ok_or(ApiError::Forbidden)
+    }
+
+    /// The same where only steps have it: outputs and decorators.
+    pub(crate) fn step_journal(&self) -> Result<&dyn Journal, ApiError> {
+        match self.action() {
+            Action::Step { .. } => self.journal(),
+            Action::Trigger { .. } => Err(ApiError::Forbidden),
+        }
+    }
+
+    /// Its secrets.
+    pub(crate) fn secrets(&self) -> Result<&dyn SecretStore, ApiError> {
+        self.0.secrets.as_deref().ok_or(ApiError::Forbidden)
+    }
+
+    /// What the caller's expressions may refer to: answers only where `answers` says so.
+    pub(crate) fn resolver(&self, answers: bool) -> StoreResolver {
+        StoreResolver {
+            definition: self.0.definition.as_ref().map(Arc::clone),
+            journal: self
+                .step_journal()
+                .ok()
+                .and(self.0.journal.as_ref().map(Arc::clone)),
+            secrets: self.0.secrets.as_ref().map(Arc::clone),
+            answers,
+        }
+    }
+}

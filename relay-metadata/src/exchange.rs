@@ -1,0 +1,89 @@
+//! The outermost layer, which every request passes, unknown paths included: request id, access log,
+//! security headers, the time limit, and the check that the path can be read at all.
+
+use std::time::Instant;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use percent_encoding::percent_decode_str;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use crate::error::ApiError;
+use crate::query::escapes_are_whole;
+use crate::router::App;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The headers of every answer (`metadata-api.md` §1.2).
+const SECURITY: [(HeaderName, HeaderValue); 7] = [
+    (
+        header::STRICT_TRANSPORT_SECURITY,
+        HeaderValue::from_static("max-age=31536000"),
+    ),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("deny")),
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    (
+        HeaderName::from_static("x-permitted-cross-domain-policies"),
+        HeaderValue::from_static("none"),
+    ),
+    (
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    ),
+    (header::X_XSS_PROTECTION, HeaderValue::from_static("0")),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; base-uri 'none'"),
+    ),
+];
+
+/// Takes a request through everything else.
+pub(crate) async fn exchange(State(app): State<App>, request: Request, next: Next) -> Response {
+    // A client's own id is not taken over: it would let one caller write into another's traces.
+    let id = Uuid::new_v4().to_string();
+    let span = tracing::info_span!("request", %id);
+    let mut response = answer(&app, request, next).instrument(span).await;
+
+    let headers = response.headers_mut();
+    headers.extend(SECURITY);
+    if let Ok(id) = HeaderValue::try_from(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    response
+}
+
+async fn answer(app: &App, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    // Without the query, which may hold what a caller asks of its spec.
+    let path = request.uri().path().to_owned();
+
+    let response = if is_readable(&path) {
+        let handled = tokio::time::timeout(app.limits.request_time, next.run(request)).await;
+        handled.unwrap_or_else(|_| ApiError::Timeout.into_response())
+    } else {
+        const TEXT: &str = "text/plain; charset=utf-8";
+        let headers = [(header::CONTENT_TYPE, TEXT)];
+        (StatusCode::BAD_REQUEST, headers, "400 Bad Request").into_response()
+    };
+
+    let status = response.status();
+    let milliseconds = started.elapsed().as_millis();
+    if status.is_server_error() {
+        tracing::warn!(%method, ?path, status = status.as_u16(), milliseconds, "handled");
+    } else {
+        tracing::debug!(%method, ?path, status = status.as_u16(), milliseconds, "handled");
+    }
+    response
+}
+
+/// Whether the names in a path can be decoded: whole escapes, and UTF-8 behind them.
+fn is_readable(path: &str) -> bool {
+    escapes_are_whole(path) && percent_decode_str(path).decode_utf8().is_ok()
+}

@@ -1,0 +1,114 @@
+//! What the API serves, as one table: the router is built from it, and tests enumerate it.
+
+use std::fmt;
+
+use axum::http::Method;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, MethodRouter, on};
+
+use crate::authentication::authenticate;
+use crate::endpoints::{
+    conditions, decorators, environment, health, outputs, secrets, spec, state, status, validate,
+};
+use crate::router::App;
+
+/// One row of the table: a method on a path. Where `GET` is served, so is `HEAD`.
+pub struct Route {
+    method: Method,
+    path: &'static str,
+    access: Access,
+    endpoint: fn(MethodFilter) -> MethodRouter<App>,
+}
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody; a credential is not looked at.
+    Anybody,
+    /// A caller whose credential was accepted.
+    Callers,
+}
+
+use Access::{Anybody, Callers};
+
+/// All that the API serves.
+///
+/// An output may be called `metadata`, so reading one shares its path with writing the metadata of
+/// an output: there the name in the path is that of a step for `GET` and of an output for `PUT`.
+#[rustfmt::skip]
+pub static ROUTES: &[Route] = &[
+    Route::new(Method::GET, "/healthz", Anybody, |m| on(m, health::ping)),
+    Route::new(Method::GET, "/conditions", Callers, |m| on(m, conditions::decide)),
+    Route::new(Method::POST, "/decorators/{name}", Callers, |m| on(m, decorators::set)),
+    Route::new(Method::GET, "/environment", Callers, |m| on(m, environment::all)),
+    Route::new(Method::GET, "/environment/{name}", Callers, |m| on(m, environment::one)),
+    Route::new(Method::PUT, "/outputs/{name}", Callers, |m| on(m, outputs::set)),
+    Route::new(Method::PUT, "/outputs/{name}/metadata", Callers, |m| on(m, outputs::describe)),
+    Route::new(Method::GET, "/outputs/{name}/metadata", Callers, |m| on(m, outputs::get_called_metadata)),
+    Route::new(Method::GET, "/outputs/{step}/{name}", Callers, |m| on(m, outputs::get)),
+    Route::new(Method::GET, "/secrets/{name}", Callers, |m| on(m, secrets::get)),
+    Route::new(Method::GET, "/spec", Callers, |m| on(m, spec::get)),
+    Route::new(Method::GET, "/state/{name}", Callers, |m| on(m, state::get)),
+    Route::new(Method::PUT, "/status", Callers, |m| on(m, status::replace)),
+    Route::new(Method::POST, "/validate", Callers, |m| on(m, validate::validate)),
+];
+
+impl Route {
+    const fn new(
+        method: Method,
+        path: &'static str,
+        access: Access,
+        endpoint: fn(MethodFilter) -> MethodRouter<App>,
+    ) -> Self {
+        Self {
+            method,
+            path,
+            access,
+            endpoint,
+        }
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The path, with `{name}` for segments that vary.
+    #[must_use]
+    pub fn path(&self) -> &'static str {
+        self.path
+    }
+
+    /// Who may use it.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    /// The endpoint behind its authentication, which a request meets only after its path and
+    /// method have matched.
+    fn guarded(&self, app: &App) -> Option<MethodRouter<App>> {
+        let endpoint = (self.endpoint)(MethodFilter::try_from(self.method.clone()).ok()?);
+        Some(match self.access {
+            Anybody => endpoint,
+            Callers => endpoint.route_layer(from_fn_with_state(app.clone(), authenticate)),
+        })
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} for {:?}", self.method, self.path, self.access)
+    }
+}
+
+/// The router of the whole table.
+pub(crate) fn table(app: &App) -> axum::Router<App> {
+    ROUTES.iter().fold(axum::Router::new(), |router, route| {
+        match route.guarded(app) {
+            Some(endpoint) => router.route(route.path, endpoint),
+            None => router,
+        }
+    })
+}

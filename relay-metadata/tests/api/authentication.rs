@@ -1,0 +1,292 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Method, Request, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use relay_core::{
+    Action, AuthenticateError, Authenticator, Caller, Claims, FixedClock, Hs256Key,
+    MemoryDefinition, Presented, TokenSigner as _,
+};
+use relay_metadata::{Access, ROUTES, Router};
+use secrecy::ExposeSecret as _;
+use tower::ServiceExt as _;
+
+use crate::world::{Answer, Api, NOW, World, step};
+
+fn now() -> i64 {
+    NOW.parse::<jiff::Timestamp>().unwrap().as_second()
+}
+
+async fn signed(key: &Hs256Key, change: impl FnOnce(&mut Claims)) -> String {
+    let mut claims = Claims::for_action(&step("build"));
+    change(&mut claims);
+    key.sign(&claims).await.unwrap().expose_secret().to_owned()
+}
+
+fn basic(pair: &str) -> String {
+    format!("Basic {}", STANDARD.encode(pair))
+}
+
+/// A token of these claims, unsigned claims included.
+fn unsigned(token: &str) -> String {
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#);
+    format!("{header}.{}.", token.split('.').nth(1).unwrap())
+}
+
+async fn send(api: &Api, method: &Method, path: &str, credentials: &[&str]) -> Answer {
+    let mut request = Request::builder().method(method).uri(path);
+    for credential in credentials {
+        request = request.header(header::AUTHORIZATION, *credential);
+    }
+    api.send(request.body(Body::empty()).unwrap()).await
+}
+
+#[tokio::test]
+async fn accepted_credentials() {
+    let api = World::new().serve();
+    let token = signed(&api.key, |_| {}).await;
+    let timed = signed(&api.key, |claims| {
+        claims.not_before = Some(now());
+        claims.expires_at = Some(now() + 1);
+    })
+    .await;
+    let endless = signed(&api.key, |claims| {
+        claims.expires_at = Some(9_223_371_974_719_179_007);
+    })
+    .await;
+    for (name, credential) in [
+        ("bearer", format!("Bearer {token}")),
+        ("case", format!("bEARER {token}")),
+        ("space", format!("Bearer   {token} ")),
+        ("basic", basic(&format!(":{token}"))),
+        ("basic token", basic(&format!("token:{token}"))),
+        (
+            "basic case",
+            basic(&format!(":{token}")).replace("Basic", "BASIC"),
+        ),
+        ("timed", format!("Bearer {timed}")),
+        ("endless", format!("Bearer {endless}")),
+    ] {
+        let answer = send(&api, &Method::GET, "/conditions", &[&credential]).await;
+        assert_eq!(answer.status, 200, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn every_route_refuses_every_bad_credential_alike() {
+    let api = World::new().serve();
+    let token = signed(&api.key, |_| {}).await;
+    let bearer = format!("Bearer {token}");
+    let other_key = signed(&Hs256Key::generate(), |_| {}).await;
+    let expired = signed(&api.key, |claims| claims.expires_at = Some(now())).await;
+    let early = signed(&api.key, |claims| claims.not_before = Some(now() + 1)).await;
+    let audience = signed(&api.key, |claims| {
+        claims.audience = vec!["other".to_owned()];
+    })
+    .await;
+    let no_audience = signed(&api.key, |claims| claims.audience.clear()).await;
+    let no_subject = signed(&api.key, |claims| claims.subject = None).await;
+    let other_step = signed(&api.key, |claims| claims.name = Some("deploy".to_owned())).await;
+    let other_run = signed(&api.key, |claims| claims.run_id = Some("s".to_owned())).await;
+    let no_run = signed(&api.key, |claims| claims.run_id = None).await;
+    let unknown = signed(&api.key, |claims| {
+        *claims = Claims::for_action(&step("gone"));
+    })
+    .await;
+    let forged = format!("{token}x");
+
+    let refused: Vec<(&str, Vec<String>)> = vec![
+        ("nothing", vec![]),
+        ("empty", vec![String::new()]),
+        ("no scheme", vec![token.clone()]),
+        ("no token", vec!["Bearer".to_owned()]),
+        ("blank token", vec!["Bearer  ".to_owned()]),
+        ("no jwt", vec!["Bearer nothing".to_owned()]),
+        ("other scheme", vec![format!("Token {token}")]),
+        ("other user", vec![basic(&format!("admin:{token}"))]),
+        ("no password", vec![basic("token:")]),
+        ("no colon", vec![basic(&token)]),
+        ("no base64", vec![format!("Basic {token}")]),
+        ("two", vec![bearer.clone(), bearer.clone()]),
+        ("forged", vec![format!("Bearer {forged}")]),
+        ("unsigned", vec![format!("Bearer {}", unsigned(&token))]),
+        ("other key", vec![format!("Bearer {other_key}")]),
+        ("expired", vec![format!("Bearer {expired}")]),
+        ("early", vec![format!("Bearer {early}")]),
+        ("audience", vec![format!("Bearer {audience}")]),
+        ("no audience", vec![format!("Bearer {no_audience}")]),
+        ("no subject", vec![format!("Bearer {no_subject}")]),
+        ("other step", vec![format!("Bearer {other_step}")]),
+        ("other run", vec![format!("Bearer {other_run}")]),
+        ("no run", vec![format!("Bearer {no_run}")]),
+        ("unknown step", vec![format!("Bearer {unknown}")]),
+    ];
+    for route in ROUTES
+        .iter()
+        .filter(|route| route.access() == Access::Callers)
+    {
+        let path = route
+            .path()
+            .replace("{name}", "x")
+            .replace("{step}", "build");
+        let mut first: Option<Answer> = None;
+        for (name, credentials) in &refused {
+            let credentials: Vec<_> = credentials.iter().map(String::as_str).collect();
+            let mut answer = send(&api, route.method(), &path, &credentials).await;
+            answer.fails(name, 401, "rma_api_authentication_error");
+            assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{name}");
+            answer.headers.remove("x-request-id");
+            let first = first.get_or_insert(Answer {
+                body: answer.body.clone(),
+                headers: answer.headers.clone(),
+                ..answer
+            });
+            assert_eq!(
+                (&first.headers, &first.body),
+                (&answer.headers, &answer.body),
+                "{name}"
+            );
+        }
+        let answer = send(&api, route.method(), &path, &[&bearer]).await;
+        assert_ne!(answer.status, 401, "{route:?}");
+    }
+    let answer = send(
+        &api,
+        &Method::GET,
+        &format!("/conditions?token={token}"),
+        &[],
+    )
+    .await;
+    assert_eq!(answer.status, 401, "a token in the query");
+}
+
+#[tokio::test]
+async fn what_a_caller_does_not_have_is_forbidden() {
+    let api = World::new().serve();
+    for route in ROUTES
+        .iter()
+        .filter(|route| route.access() == Access::Callers)
+    {
+        let path = route
+            .path()
+            .replace("{name}", "x")
+            .replace("{step}", "build");
+        let answer = api
+            .by(&step("bare"), route.method().clone(), &path, None, "{}")
+            .await;
+        answer.fails(&path, 403, "rma_model_authorization_error");
+    }
+}
+
+/// Gives out one caller, or fails.
+#[derive(Debug)]
+enum Fixed {
+    Caller(Box<Caller>),
+    Failing,
+}
+
+#[async_trait]
+impl Authenticator for Fixed {
+    async fn authenticate(&self, presented: &Presented) -> Result<Caller, AuthenticateError> {
+        match self {
+            Self::Caller(caller) if presented.address == Some([10, 0, 0, 7].into()) => {
+                Ok((**caller).clone())
+            }
+            Self::Caller(_) => Err(AuthenticateError::refused("another address")),
+            Self::Failing => Err(AuthenticateError::Backend(
+                "the pods are out of reach".into(),
+            )),
+        }
+    }
+}
+
+async fn ask(authenticator: Fixed, peer: &str) -> Answer {
+    let clock = Arc::new(FixedClock(NOW.parse().unwrap()));
+    let router = Router::new(Arc::new(authenticator)).with_clock(clock);
+    let mut request = Request::builder()
+        .uri("/conditions")
+        .header("x-forwarded-for", "10.0.0.7")
+        .body(Body::empty())
+        .unwrap();
+    let peer: std::net::SocketAddr = peer.parse().unwrap();
+    request.extensions_mut().insert(ConnectInfo(peer));
+    let response = axum::Router::from(router).oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX)
+        .await
+        .unwrap()
+        .to_vec();
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body,
+    }
+}
+
+fn caller(expires_at: Option<&str>) -> Fixed {
+    Fixed::Caller(Box::new(Caller {
+        action: step("build"),
+        definition: Some(Arc::new(MemoryDefinition::default())),
+        journal: None,
+        secrets: None,
+        expires_at: expires_at.map(|time| time.parse().unwrap()),
+    }))
+}
+
+#[tokio::test]
+async fn addresses_are_those_of_the_connection() {
+    for (peer, status) in [
+        ("10.0.0.7:4000", 200),
+        ("[::ffff:10.0.0.7]:4000", 200),
+        ("10.0.0.8:4000", 401),
+        ("[::1]:4000", 401),
+    ] {
+        assert_eq!(
+            ask(caller(None), peer).await.status.as_u16(),
+            status,
+            "{peer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_an_authenticator_keeps_expires_all_the_same() {
+    for (end, status) in [
+        (NOW, 401),
+        ("2031-02-03T04:05:05Z", 401),
+        ("2031-02-03T04:05:07Z", 200),
+    ] {
+        assert_eq!(
+            ask(caller(Some(end)), "10.0.0.7:1").await.status.as_u16(),
+            status,
+            "{end}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_credential_that_cannot_be_checked_is_no_refusal() {
+    let answer = ask(Fixed::Failing, "10.0.0.7:1").await;
+    answer.fails("backend", 500, "rma_model_read_error");
+    assert!(!answer.text().contains("pods"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn debug_shows_no_token() {
+    let api = World::new().secret("s", "canary").serve();
+    let token = signed(&api.key, |_| {}).await;
+    let shown = format!(
+        "{:?} {:?}",
+        api.router,
+        HashMap::<Action, relay_metadata::Stores>::new()
+    );
+    assert!(
+        !shown.contains("canary") && !shown.contains(&token),
+        "{shown}"
+    );
+}

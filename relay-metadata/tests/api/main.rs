@@ -1,0 +1,19 @@
+//! The metadata API from outside: requests in, answers out, on the in-memory stores of relay-core.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that meets what it does not expect has failed"
+)]
+
+mod authentication;
+mod conditions;
+mod errors;
+mod outputs;
+mod reports;
+mod routing;
+mod serving;
+mod spec;
+mod values;
+mod world;

@@ -184,6 +184,11 @@ impl From<Value> for Expression {
     }
 }
 
+/// The names of all functions.
+pub fn function_names() -> impl Iterator<Item = &'static str> {
+    function::FUNCTIONS.iter().map(|function| function.name)
+}
+
 fn attempt(
     environment: &Environment,
     run: impl FnOnce(&mut Evaluator<'_>) -> Result<Partial, Error>,

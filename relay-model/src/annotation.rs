@@ -1,0 +1,37 @@
+//! Labels, annotations and finalizers, by their names on the wire (`operator.md` §2 and §8).
+
+/// On everything that exists for an object elsewhere: JSON that names that object.
+pub const DEPENDENCY_OF: &str = "controller.relay.sh/dependency-of";
+/// Label with the run, on its objects and pods. A name that is no label value is hashed.
+pub const RUN_ID: &str = "controller.relay.sh/run-id";
+/// Label of the namespaces that tenants' runs are in.
+pub const TENANT_WORKLOAD: &str = "controller.relay.sh/tenant-workload";
+/// On a Run: the namespace of its objects, remembered for when its tenant is gone.
+pub const TARGET_NAMESPACE: &str = "controller.relay.sh/namespace";
+/// On pods: the sealed token of the step.
+pub const TOKEN: &str = "relay.sh/token";
+/// On pods: the subject of that token.
+pub const SUBJECT: &str = "relay.sh/subject";
+/// On tasks and pods: the name of the step.
+pub const STEP: &str = "relay.sh/step";
+/// On a Run: how long it may take.
+pub const TIMEOUT: &str = "relay.sh/timeout";
+/// On a Run: how long each of its steps may take.
+pub const STEP_TIMEOUT: &str = "relay.sh/step-timeout";
+/// On a Run: how long its approvals wait.
+pub const APPROVAL_TIMEOUT: &str = "relay.sh/approval-timeout";
+/// On a Run or a WebhookTrigger: the holder of connections.
+pub const DOMAIN_ID: &str = "relay.sh/domain-id";
+/// On a Run or a WebhookTrigger: the holder of secrets.
+pub const TENANT_ID: &str = "relay.sh/tenant-id";
+/// On a Run or a WebhookTrigger: the mount of the Vault engine.
+pub const VAULT_ENGINE_MOUNT: &str = "relay.sh/vault-engine-mount";
+/// On a Run or a WebhookTrigger: the path of secrets in Vault.
+pub const VAULT_SECRET_PATH: &str = "relay.sh/vault-secret-path";
+/// On a Run or a WebhookTrigger: the path of connections in Vault.
+pub const VAULT_CONNECTION_PATH: &str = "relay.sh/vault-connection-path";
+
+/// The finalizer of Runs.
+pub const RUN_FINALIZER: &str = "workflowrun.finalizers.controller.relay.sh";
+/// The finalizer of Tenants.
+pub const TENANT_FINALIZER: &str = "tenant.finalizers.controller.relay.sh";

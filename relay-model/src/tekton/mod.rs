@@ -1,0 +1,40 @@
+//! The few Tekton types in use: `tekton.dev/v1` PipelineRun and TaskRun, `v1beta1` CustomRun
+//! (`operator.md` §20). Fields that nothing here reads are left out; Tekton keeps its own.
+
+mod gate;
+mod run;
+mod task;
+
+pub use gate::{
+    APPROVAL, Decision, GATE_API_VERSION, GATE_KIND, GateReason, GateSpec, RESULT_DECISION,
+    RESULT_REASON,
+};
+pub use run::{
+    ChildReference, CustomRun, CustomRunSpec, CustomRunStatus, EmbeddedRunSpec, PipelineRun,
+    PipelineRunSpec, PipelineRunStatus, RunResult, SkippedTask, TaskRun, TaskRunSpec,
+    TaskRunStatus, TaskRunStepState, Terminated, TimeoutFields,
+};
+pub use task::{
+    EmbeddedMetadata, PipelineSpec, PipelineTask, PodTemplate, TaskRunTemplate, TaskSpec,
+    WhenExpression,
+};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
+
+/// The label with the name of the PipelineRun, on everything that belongs to it.
+pub const PIPELINE_RUN_LABEL: &str = "tekton.dev/pipelineRun";
+/// The label with the name of the pipeline task, on its TaskRun or CustomRun.
+pub const PIPELINE_TASK_LABEL: &str = "tekton.dev/pipelineTask";
+/// What `spec.status` of a PipelineRun says to cancel it.
+pub const PIPELINE_CANCELLED: &str = "Cancelled";
+/// What `spec.status` of a TaskRun says to cancel it.
+pub const TASK_CANCELLED: &str = "TaskRunCancelled";
+/// What `spec.status` of a CustomRun says to cancel it.
+pub const CUSTOM_CANCELLED: &str = "RunCancelled";
+
+/// Definitions without schema, for an API server that has no Tekton.
+#[must_use]
+pub fn definitions() -> Vec<CustomResourceDefinition> {
+    vec![PipelineRun::crd(), TaskRun::crd(), CustomRun::crd()]
+}

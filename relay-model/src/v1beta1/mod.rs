@@ -1,0 +1,66 @@
+//! The custom resources of `relay.sh/v1beta1` (`operator.md` §3).
+
+mod condition;
+mod container;
+mod run;
+mod tenant;
+mod webhook_trigger;
+mod workflow;
+
+pub use condition::{Condition, ConditionStatus};
+pub use container::Container;
+pub use run::{
+    LogReference, MessageSourceStatus, MessageStatus, OutputStatus, Run, RunSpec, RunState,
+    RunStatus, Severity, SpecValidation, StepDecorator, StepDecoratorLink, StepStatus,
+    WhenEvaluation, WorkflowReference,
+};
+pub use tenant::{
+    ApiSink, EventSink, NamespaceTemplate, SecretKeySelector, Tenant, TenantReference, TenantSpec,
+    TenantStatus, TokenSource, ToolInjection,
+};
+pub use webhook_trigger::{WebhookTrigger, WebhookTriggerSpec, WebhookTriggerStatus};
+pub use workflow::{Parameter, Step, Workflow, WorkflowSpec};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+/// The definitions of all four kinds, for an API server.
+#[must_use]
+pub fn definitions() -> Vec<CustomResourceDefinition> {
+    vec![
+        Run::crd(),
+        Tenant::crd(),
+        WebhookTrigger::crd(),
+        Workflow::crd(),
+    ]
+}
+
+/// Any JSON: what expressions and values are to an API server.
+fn any(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"x-kubernetes-preserve-unknown-fields": true})
+}
+
+/// An object of any JSON.
+fn any_map(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "additionalProperties": {"x-kubernetes-preserve-unknown-fields": true},
+    })
+}
+
+/// Objects of any JSON, by name.
+fn any_maps(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "additionalProperties": {
+            "type": "object",
+            "additionalProperties": {"x-kubernetes-preserve-unknown-fields": true},
+        },
+    })
+}
+
+/// An object of which nothing is known.
+fn open_object(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+}

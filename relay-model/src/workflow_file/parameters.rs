@@ -1,0 +1,85 @@
+//! Parameters, and the values that a run gives them (`workflow-file.md` §2).
+
+use std::collections::BTreeMap;
+
+use relay_core::yaml::{Location, Node};
+use relay_core::{Number, Value};
+
+use super::finding::{Code, Finding, suggestion};
+use super::reader::{Findings, Section};
+use super::{Parameter, WorkflowFile};
+
+pub(super) fn read(node: &Node, findings: &mut Findings) -> BTreeMap<String, Parameter> {
+    let Some(section) = Section::new(node, "\"parameters\"".to_owned(), findings) else {
+        return BTreeMap::new();
+    };
+    let mut parameters = BTreeMap::new();
+    for (name, key, body) in section.entries() {
+        let what = format!("parameter {name:?}");
+        let Some(body) = Section::new(body, what, findings) else {
+            continue;
+        };
+        body.check_keys(&["description", "default", "type"], false, findings);
+        let parameter = Parameter {
+            description: body.text("description", findings),
+            default: body.get("default").map(|default| findings.tree(default)),
+            location: key.location,
+        };
+        parameters.insert(name.to_owned(), parameter);
+    }
+    parameters
+}
+
+impl WorkflowFile {
+    /// The values of a run's parameters, from texts as a command line gives them. A text becomes a
+    /// boolean or a number where the declared default is one and the text spells one.
+    ///
+    /// # Errors
+    ///
+    /// Findings for values of parameters that are not declared, and for all parameters that have
+    /// neither value nor default.
+    pub fn bind(
+        &self,
+        texts: &[(String, String)],
+    ) -> Result<BTreeMap<String, Value>, Vec<Finding>> {
+        let mut findings = Vec::new();
+        let mut values = BTreeMap::new();
+        for (name, text) in texts {
+            match self.parameters.get(name) {
+                Some(parameter) => {
+                    values.insert(name.clone(), typed(text, parameter.default.as_ref()));
+                }
+                None => {
+                    let known = self.parameters.keys().map(String::as_str);
+                    let hint = suggestion(name, known);
+                    let message = format!("parameter {name:?} is not declared{hint}");
+                    let nowhere = Location::default();
+                    findings.push(Finding::new(Code::UnknownParameter, nowhere, message));
+                }
+            }
+        }
+        for (name, parameter) in &self.parameters {
+            if parameter.default.is_none() && !values.contains_key(name) {
+                let message = format!(
+                    "parameter {name:?} has no default and needs a value: add `-p {name}=…`"
+                );
+                let finding = Finding::new(Code::MissingParameter, parameter.location, message);
+                findings.push(finding);
+            }
+        }
+        if findings.is_empty() {
+            Ok(values)
+        } else {
+            Err(findings)
+        }
+    }
+}
+
+fn typed(text: &str, default: Option<&Value>) -> Value {
+    let converted = match default {
+        Some(Value::Bool(_)) => text.parse().ok().map(Value::Bool),
+        Some(Value::Number(_)) => Number::parse_json(text).map(Value::Number),
+        _ => None,
+    };
+    converted.unwrap_or_else(|| Value::from(text))
+}

@@ -212,23 +212,14 @@ mod tests {
         for (run, step, hash) in [
             ("1234", "foo", "d8f2b95591405de46bc7d29a5f3e98c33077b5fb"),
             ("42", "package", "721174bd57de54c61dcf20080c0e41d4b032e3e3"),
-            (
-                "r",
-                "with space",
-                "989680283c4edc854cd57c1bd14a26e98967d9bd",
-            ),
+            ("r", "with space", "989680283c4edc854cd57c1bd14a26e98967d9bd"),
             ("r", "a/b", "46325a3c5fc2ae85a972cc078bf7b3312ab4f8c1"),
         ] {
             let action = Action::step(run.parse().unwrap(), step.parse().unwrap());
             assert_eq!(action.hash().to_string(), hash, "{run}/{step}");
         }
-        let trigger = Action::Trigger {
-            name: "on-push".parse().unwrap(),
-        };
-        assert_eq!(
-            trigger.subject(),
-            "triggers/c34c65c34e10dc3751472186b9caea36764a8b27"
-        );
+        let trigger = Action::Trigger { name: "on-push".parse().unwrap() };
+        assert_eq!(trigger.subject(), "triggers/c34c65c34e10dc3751472186b9caea36764a8b27");
     }
 
     #[test]

@@ -40,16 +40,10 @@ pub struct Claims {
     #[serde(rename = "exp", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<i64>,
     /// The namespace of the run's objects.
-    #[serde(
-        rename = "k8s.io/namespace-name",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "k8s.io/namespace-name", skip_serializing_if = "Option::is_none")]
     pub namespace_name: Option<String>,
     /// The UID of that namespace.
-    #[serde(
-        rename = "k8s.io/namespace-uid",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "k8s.io/namespace-uid", skip_serializing_if = "Option::is_none")]
     pub namespace_uid: Option<String>,
     /// A service account token to read the objects with.
     #[serde(
@@ -84,22 +78,13 @@ pub struct Claims {
     )]
     pub mutable_config_map: Option<String>,
     /// The mount of the Vault engine.
-    #[serde(
-        rename = "relay.sh/vault/engine-path",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "relay.sh/vault/engine-path", skip_serializing_if = "Option::is_none")]
     pub vault_engine_path: Option<String>,
     /// The path of the tenant's secrets in it.
-    #[serde(
-        rename = "relay.sh/vault/secret-path",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "relay.sh/vault/secret-path", skip_serializing_if = "Option::is_none")]
     pub vault_secret_path: Option<String>,
     /// The path of the domain's connections in it.
-    #[serde(
-        rename = "relay.sh/vault/connection-path",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "relay.sh/vault/connection-path", skip_serializing_if = "Option::is_none")]
     pub vault_connection_path: Option<String>,
 }
 
@@ -154,28 +139,16 @@ impl Claims {
             return Err(ClaimsError::Audience);
         }
         let subject = self.subject.as_deref().ok_or(ClaimsError::Missing("sub"))?;
-        let name = self
-            .name
-            .as_deref()
-            .ok_or(ClaimsError::Missing("relay.sh/name"))?;
+        let name = self.name.as_deref().ok_or(ClaimsError::Missing("relay.sh/name"))?;
         let action = match subject.split_once('/') {
             Some(("steps", _)) => {
-                let run = self
-                    .run_id
-                    .as_deref()
-                    .ok_or(ClaimsError::Missing("relay.sh/run-id"))?;
+                let run = self.run_id.as_deref().ok_or(ClaimsError::Missing("relay.sh/run-id"))?;
                 Action::step(RunId::new(run)?, StepName::new(name)?)
             }
-            Some(("triggers", _)) => Action::Trigger {
-                name: TriggerName::new(name)?,
-            },
+            Some(("triggers", _)) => Action::Trigger { name: TriggerName::new(name)? },
             _ => return Err(ClaimsError::SubjectKind),
         };
-        if action.subject() == subject {
-            Ok(action)
-        } else {
-            Err(ClaimsError::SubjectHash)
-        }
+        if action.subject() == subject { Ok(action) } else { Err(ClaimsError::SubjectHash) }
     }
 
     /// Checks `nbf` and `exp`, as far as they are there.
@@ -187,11 +160,7 @@ impl Claims {
         let now = now.as_second();
         let early = self.not_before.is_some_and(|start| now < start);
         let late = self.expires_at.is_some_and(|end| now >= end);
-        if early || late {
-            Err(ClaimsError::Time)
-        } else {
-            Ok(())
-        }
+        if early || late { Err(ClaimsError::Time) } else { Ok(()) }
     }
 }
 

@@ -61,11 +61,7 @@ impl SealKeys {
     /// These keys, by id.
     #[must_use]
     pub fn new(keys: impl IntoIterator<Item = (String, [u8; 32])>) -> Self {
-        Self(
-            keys.into_iter()
-                .map(|(id, key)| (id, Aes256Gcm::new(&key.into())))
-                .collect(),
-        )
+        Self(keys.into_iter().map(|(id, key)| (id, Aes256Gcm::new(&key.into()))).collect())
     }
 
     /// One random key.
@@ -94,13 +90,8 @@ impl TokenSealer for SealKeys {
         let (id, key) = self.0.last_key_value().ok_or(SealError::NoKey)?;
         let nonce: [u8; NONCE_BYTES] = rand::random();
         let aad = associated_data(namespace_uid);
-        let payload = Payload {
-            msg: token.expose_secret().as_bytes(),
-            aad: aad.as_bytes(),
-        };
-        let ciphertext = key
-            .encrypt(&Nonce::from(nonce), payload)
-            .map_err(|_| SealError::NoKey)?;
+        let payload = Payload { msg: token.expose_secret().as_bytes(), aad: aad.as_bytes() };
+        let ciphertext = key.encrypt(&Nonce::from(nonce), payload).map_err(|_| SealError::NoKey)?;
         let packed = [nonce.as_slice(), &ciphertext].concat();
         Ok(format!("{PREFIX}{id}:{}", URL_SAFE_NO_PAD.encode(packed)))
     }
@@ -112,10 +103,7 @@ impl TokenSealer for SealKeys {
             let packed = URL_SAFE_NO_PAD.decode(packed).ok()?;
             let (nonce, ciphertext) = packed.split_first_chunk::<NONCE_BYTES>()?;
             let aad = associated_data(namespace_uid);
-            let payload = Payload {
-                msg: ciphertext,
-                aad: aad.as_bytes(),
-            };
+            let payload = Payload { msg: ciphertext, aad: aad.as_bytes() };
             let token = key.decrypt(&Nonce::from(*nonce), payload).ok()?;
             String::from_utf8(token).ok().map(SecretString::from)
         };
@@ -133,16 +121,10 @@ mod tests {
         let old = SealKeys::new([("2025".to_owned(), [1; 32])]);
         let both = SealKeys::new([("2025".to_owned(), [1; 32]), ("2026".to_owned(), [2; 32])]);
         let sealed = old.seal("uid", &token).await.unwrap();
-        assert_eq!(
-            both.unseal("uid", &sealed).await.unwrap().expose_secret(),
-            "secret-token"
-        );
+        assert_eq!(both.unseal("uid", &sealed).await.unwrap().expose_secret(), "secret-token");
         let newer = both.seal("uid", &token).await.unwrap();
         assert!(newer.starts_with("relay:v1:2026:"));
-        assert_eq!(
-            old.unseal("uid", &newer).await.unwrap_err(),
-            SealError::Refused
-        );
+        assert_eq!(old.unseal("uid", &newer).await.unwrap_err(), SealError::Refused);
     }
 
     #[tokio::test]

@@ -81,10 +81,7 @@ impl Hs256Key {
     pub fn new(bytes: &SecretSlice<u8>) -> Result<Self, TokenError> {
         let bytes = bytes.expose_secret();
         if bytes.len() < Self::MINIMUM {
-            return Err(TokenError::ShortKey {
-                required: Self::MINIMUM,
-                found: bytes.len(),
-            });
+            return Err(TokenError::ShortKey { required: Self::MINIMUM, found: bytes.len() });
         }
         Ok(Self::of(bytes))
     }

@@ -27,10 +27,8 @@ pub(crate) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let presented = Presented {
-        token: token(request.headers()),
-        address: address(request.extensions()),
-    };
+    let presented =
+        Presented { token: token(request.headers()), address: address(request.extensions()) };
     match caller(&app, &presented).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
@@ -102,11 +100,7 @@ impl<S: Sync> FromRequestParts<S> for Authenticated {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
         // Without the layer in front nobody is known, and so nobody is let in.
-        parts
-            .extensions
-            .remove::<Caller>()
-            .map(Self)
-            .ok_or_else(refuse)
+        parts.extensions.remove::<Caller>().map(Self).ok_or_else(refuse)
     }
 }
 
@@ -143,10 +137,7 @@ impl Authenticated {
     pub(crate) fn resolver(&self, answers: bool) -> StoreResolver {
         StoreResolver {
             definition: self.0.definition.as_ref().map(Arc::clone),
-            journal: self
-                .step_journal()
-                .ok()
-                .and(self.0.journal.as_ref().map(Arc::clone)),
+            journal: self.step_journal().ok().and(self.0.journal.as_ref().map(Arc::clone)),
             secrets: self.0.secrets.as_ref().map(Arc::clone),
             answers,
         }

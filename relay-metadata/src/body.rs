@@ -32,9 +32,7 @@ impl FromRequest<App> for Content {
         let encoding = Encoding::of(request.headers())?;
         let bytes = read(request, app.limits).await?;
         Ok(Self(match encoding {
-            Encoding::Json => parse(&bytes)?
-                .decode_transfer()
-                .map_err(ApiError::malformed)?,
+            Encoding::Json => parse(&bytes)?.decode_transfer().map_err(ApiError::malformed)?,
             Encoding::Raw => Value::from_bytes(&bytes),
         }))
     }
@@ -56,9 +54,7 @@ impl Encoding {
         match essence.to_ascii_lowercase().as_str() {
             "application/json" => Ok(Self::Json),
             "" | "text/plain" | "application/octet-stream" => Ok(Self::Raw),
-            _ => Err(ApiError::UnknownMediaType {
-                media_type: essence.to_owned(),
-            }),
+            _ => Err(ApiError::UnknownMediaType { media_type: essence.to_owned() }),
         }
     }
 }
@@ -93,17 +89,11 @@ async fn collect(mut body: Body, limits: Limits) -> Result<Bytes, ApiError> {
             break;
         }
     }
-    if size > limits.body_size {
-        Err(too_large(limits))
-    } else {
-        Ok(bytes.into())
-    }
+    if size > limits.body_size { Err(too_large(limits)) } else { Ok(bytes.into()) }
 }
 
 fn too_large(limits: Limits) -> ApiError {
-    ApiError::BodyTooLarge {
-        limit: i64::try_from(limits.body_size).unwrap_or(i64::MAX),
-    }
+    ApiError::BodyTooLarge { limit: i64::try_from(limits.body_size).unwrap_or(i64::MAX) }
 }
 
 fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
@@ -121,23 +111,17 @@ impl<'a> Members<'a> {
         match value {
             Value::Null => Ok(Self(None)),
             Value::Map(map) => Ok(Self(Some(map))),
-            other => Err(ApiError::malformed(format!(
-                "expected an object, not a {}",
-                other.kind()
-            ))),
+            other => {
+                Err(ApiError::malformed(format!("expected an object, not a {}", other.kind())))
+            }
         }
     }
 
     fn get(self, name: &str) -> Option<&'a Value> {
         let map = self.0?;
-        let spelled_otherwise = || {
-            map.iter()
-                .find(|(key, _)| key.eq_ignore_ascii_case(name))
-                .map(|(_, value)| value)
-        };
-        map.get(name)
-            .or_else(spelled_otherwise)
-            .filter(|value| !value.is_null())
+        let spelled_otherwise =
+            || map.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+        map.get(name).or_else(spelled_otherwise).filter(|value| !value.is_null())
     }
 
     fn typed<T>(
@@ -147,9 +131,7 @@ impl<'a> Members<'a> {
         read: impl FnOnce(&'a Value) -> Option<T>,
     ) -> Result<Option<T>, ApiError> {
         let wrong = || ApiError::malformed(format!("the member {name:?} is not {expected}"));
-        self.get(name)
-            .map(|value| read(value).ok_or_else(wrong))
-            .transpose()
+        self.get(name).map(|value| read(value).ok_or_else(wrong)).transpose()
     }
 
     /// The members of a member that is an object.
@@ -177,9 +159,7 @@ impl<'a> Members<'a> {
 
     /// A member that is a time stamp of RFC 3339, with its zone.
     pub(crate) fn timestamp(self, name: &str) -> Result<Option<Timestamp>, ApiError> {
-        self.typed(name, "a time stamp of RFC 3339", |value| {
-            rfc3339(value.as_str()?)
-        })
+        self.typed(name, "a time stamp of RFC 3339", |value| rfc3339(value.as_str()?))
     }
 }
 
@@ -196,9 +176,5 @@ fn rfc3339(text: &str) -> Option<Timestamp> {
         None => zone,
     };
     let zoned = zone == "Z" || matches!(zone.as_bytes(), [b'+' | b'-', _, _, b':', _, _]);
-    if digits_and_marks && zoned {
-        text.parse().ok()
-    } else {
-        None
-    }
+    if digits_and_marks && zoned { text.parse().ok() } else { None }
 }

@@ -13,16 +13,12 @@ pub(crate) use crate::catalogue::ApiError;
 impl ApiError {
     /// A body that is not what the endpoint takes, because of this.
     pub(crate) fn malformed(problem: impl fmt::Display) -> Self {
-        Self::Malformed {
-            problem: problem.to_string(),
-        }
+        Self::Malformed { problem: problem.to_string() }
     }
 
     /// An expression that has no value, because of this.
     pub(crate) fn evaluation(problem: &expr::Error) -> Self {
-        Self::Evaluation {
-            problem: problem.to_string(),
-        }
+        Self::Evaluation { problem: problem.to_string() }
     }
 
     /// A read that failed. A name that the store refuses is one that nothing can have.
@@ -40,9 +36,9 @@ impl ApiError {
     pub(crate) fn writing(error: StoreError) -> Self {
         match error {
             StoreError::Refused { problem, .. } => Self::Unstorable { problem },
-            StoreError::TooLarge { size, .. } => Self::StoreFull {
-                size: i64::try_from(size).unwrap_or(i64::MAX),
-            },
+            StoreError::TooLarge { size, .. } => {
+                Self::StoreFull { size: i64::try_from(size).unwrap_or(i64::MAX) }
+            }
             error => {
                 tracing::error!(error = %Chain(&error), "could not write");
                 Self::Write
@@ -130,11 +126,7 @@ fn styled(style: &str, argument: &Value) -> String {
         "quote" => format!("{:?}", plain(argument)),
         "list" => {
             let items = argument.as_list().unwrap_or_default();
-            items
-                .iter()
-                .map(|item| format!("* {}", plain(item)))
-                .collect::<Vec<_>>()
-                .join("\n")
+            items.iter().map(|item| format!("* {}", plain(item))).collect::<Vec<_>>().join("\n")
         }
         _ => plain(argument),
     }

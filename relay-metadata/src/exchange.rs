@@ -19,23 +19,14 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The headers of every answer (`metadata-api.md` §1.2).
 const SECURITY: [(HeaderName, HeaderValue); 7] = [
-    (
-        header::STRICT_TRANSPORT_SECURITY,
-        HeaderValue::from_static("max-age=31536000"),
-    ),
+    (header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("deny")),
-    (
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    ),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (
         HeaderName::from_static("x-permitted-cross-domain-policies"),
         HeaderValue::from_static("none"),
     ),
-    (
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
-    ),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (header::X_XSS_PROTECTION, HeaderValue::from_static("0")),
     (
         header::CONTENT_SECURITY_POLICY,

@@ -39,10 +39,7 @@ fn decode(encoded: &str) -> Option<String> {
         return None;
     }
     let spaced = encoded.replace('+', " ");
-    percent_decode(spaced.as_bytes())
-        .decode_utf8()
-        .ok()
-        .map(Cow::into_owned)
+    percent_decode(spaced.as_bytes()).decode_utf8().ok().map(Cow::into_owned)
 }
 
 /// Whether each `%` has two hexadecimal digits behind it.

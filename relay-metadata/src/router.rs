@@ -102,9 +102,7 @@ impl Router {
 
 impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Router")
-            .field("app", &self.app)
-            .finish_non_exhaustive()
+        f.debug_struct("Router").field("app", &self.app).finish_non_exhaustive()
     }
 }
 
@@ -134,11 +132,7 @@ where
 
 async fn nothing_there() -> impl IntoResponse {
     const TEXT: &str = "text/plain; charset=utf-8";
-    (
-        StatusCode::NOT_FOUND,
-        [(header::CONTENT_TYPE, TEXT)],
-        "404 page not found\n",
-    )
+    (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, TEXT)], "404 page not found\n")
 }
 
 /// The panic's own words stay out of answer and log: they may quote what was being worked on.

@@ -60,12 +60,7 @@ impl Route {
         access: Access,
         endpoint: fn(MethodFilter) -> MethodRouter<App>,
     ) -> Self {
-        Self {
-            method,
-            path,
-            access,
-            endpoint,
-        }
+        Self { method, path, access, endpoint }
     }
 
     /// The method.
@@ -105,10 +100,8 @@ impl fmt::Debug for Route {
 
 /// The router of the whole table.
 pub(crate) fn table(app: &App) -> axum::Router<App> {
-    ROUTES.iter().fold(axum::Router::new(), |router, route| {
-        match route.guarded(app) {
-            Some(endpoint) => router.route(route.path, endpoint),
-            None => router,
-        }
+    ROUTES.iter().fold(axum::Router::new(), |router, route| match route.guarded(app) {
+        Some(endpoint) => router.route(route.path, endpoint),
+        None => router,
     })
 }

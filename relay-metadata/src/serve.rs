@@ -52,10 +52,7 @@ impl Router {
             }
         }
         drop(listener);
-        if tokio::time::timeout(GRACE, graceful.shutdown())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
             tracing::warn!("requests were cut off: they took too long to finish");
         }
     }

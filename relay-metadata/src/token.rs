@@ -59,11 +59,7 @@ impl TokenAuthenticator {
     /// Accepts what this verifier trusts.
     #[must_use]
     pub fn new(verifier: Arc<dyn TokenVerifier>, stores: Arc<dyn CallerStores>) -> Self {
-        Self {
-            verifier,
-            stores,
-            clock: Arc::new(SystemClock),
-        }
+        Self { verifier, stores, clock: Arc::new(SystemClock) }
     }
 
     /// The same on another clock, which decides whether a token is valid now.
@@ -78,33 +74,15 @@ impl Authenticator for TokenAuthenticator {
     async fn authenticate(&self, presented: &Presented) -> Result<Caller, AuthenticateError> {
         let token = presented.token.as_ref();
         let token = token.ok_or_else(|| AuthenticateError::refused("no token was presented"))?;
-        let claims = self
-            .verifier
-            .verify(token)
-            .await
-            .map_err(|error| match error {
-                TokenError::Refused(_) => AuthenticateError::refused(Chain(&error)),
-                error => AuthenticateError::Backend(Box::new(error)),
-            })?;
+        let claims = self.verifier.verify(token).await.map_err(|error| match error {
+            TokenError::Refused(_) => AuthenticateError::refused(Chain(&error)),
+            error => AuthenticateError::Backend(Box::new(error)),
+        })?;
         let action = claims.action().map_err(AuthenticateError::refused)?;
-        claims
-            .check_time(self.clock.now())
-            .map_err(AuthenticateError::refused)?;
-        let Stores {
-            definition,
-            journal,
-            secrets,
-        } = self.stores.stores(&action, &claims).await?;
+        claims.check_time(self.clock.now()).map_err(AuthenticateError::refused)?;
+        let Stores { definition, journal, secrets } = self.stores.stores(&action, &claims).await?;
         // Tokens of triggers end at a time that no calendar has: they do not expire.
-        let expires_at = claims
-            .expires_at
-            .and_then(|end| Timestamp::from_second(end).ok());
-        Ok(Caller {
-            action,
-            definition,
-            journal,
-            secrets,
-            expires_at,
-        })
+        let expires_at = claims.expires_at.and_then(|end| Timestamp::from_second(end).ok());
+        Ok(Caller { action, definition, journal, secrets, expires_at })
     }
 }

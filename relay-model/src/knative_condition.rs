@@ -42,9 +42,7 @@ impl Condition {
     /// The condition `Succeeded` of a list.
     #[must_use]
     pub fn of(conditions: &[Self]) -> Option<&Self> {
-        conditions
-            .iter()
-            .find(|condition| condition.kind == "Succeeded")
+        conditions.iter().find(|condition| condition.kind == "Succeeded")
     }
 
     /// Whether the condition `Succeeded` of a list says that the work is done.

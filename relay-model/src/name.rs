@@ -31,19 +31,10 @@ pub fn derived(name: &str, suffix: &str) -> String {
     let room = MAX_LABEL.saturating_sub(suffix.len() + HASH_DIGITS + 1);
     let mapped: String = name
         .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_lowercase()
-            } else {
-                '-'
-            }
-        })
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
         .collect();
     let start = mapped.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-');
-    let cut = start
-        .get(..room.min(start.len()))
-        .unwrap_or_default()
-        .trim_end_matches('-');
+    let cut = start.get(..room.min(start.len())).unwrap_or_default().trim_end_matches('-');
     let cut = if cut.is_empty() { "x" } else { cut };
     format!("{cut}-{}{suffix}", short_hash(name))
 }
@@ -57,19 +48,13 @@ pub fn label_value(name: &str) -> String {
         && name.starts_with(edge)
         && name.ends_with(edge)
         && name.chars().all(inner);
-    if valid {
-        name.to_owned()
-    } else {
-        format!("hash-{}", short_hash(name))
-    }
+    if valid { name.to_owned() } else { format!("hash-{}", short_hash(name)) }
 }
 
 fn is_label(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase())
         && !name.ends_with('-')
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
 fn short_hash(name: &str) -> String {
@@ -83,20 +68,9 @@ mod tests {
 
     #[test]
     fn names_stay_apart() {
-        let names = [
-            "1-job",
-            "2-job",
-            "x.y",
-            "x-y",
-            &"a".repeat(70),
-            &"a".repeat(71),
-            "",
-            "É",
-        ];
-        let derived: std::collections::BTreeSet<_> = names
-            .iter()
-            .map(|name| derived(name, "-immutable"))
-            .collect();
+        let names = ["1-job", "2-job", "x.y", "x-y", &"a".repeat(70), &"a".repeat(71), "", "É"];
+        let derived: std::collections::BTreeSet<_> =
+            names.iter().map(|name| derived(name, "-immutable")).collect();
         assert_eq!(derived.len(), names.len());
         for name in derived {
             assert!(name.len() <= MAX_LABEL && is_label(&name), "{name}");

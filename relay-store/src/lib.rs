@@ -1,1 +1,27 @@
-//! The stores of relay-core on Kubernetes.
+//! The stores of `relay-core` on Kubernetes: what the author wrote in an immutable ConfigMap, what
+//! happened in a mutable one. Keys, escaping and the form of entries are defined here, once, for
+//! the operator and the metadata API.
+//!
+//! ```no_run
+//! # async fn example(client: kube::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! use relay_core::{Action, Journal as _};
+//! use relay_store::ConfigMapJournal;
+//!
+//! let action = Action::step("deploy-1".parse()?, "build".parse()?);
+//! let journal = ConfigMapJournal::new(client, "default", "deploy-1-mutable", action);
+//! journal.set_output("artifact", "app.tar".into()).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`key`] | the keys of both ConfigMaps |
+//! | [`record`] | what is stored about a step, read and written |
+//! | `config_map` | [`ConfigMapDefinition`] and [`ConfigMapJournal`] |
+
+mod config_map;
+pub mod key;
+pub mod record;
+
+pub use config_map::{ConfigMapDefinition, ConfigMapJournal};
+pub use record::StepRecord;

@@ -30,10 +30,6 @@ impl Evaluation {
                 _ => {}
             }
         }
-        if self.is_complete() {
-            Decision::Satisfied
-        } else {
-            Decision::Unresolved
-        }
+        if self.is_complete() { Decision::Satisfied } else { Decision::Unresolved }
     }
 }

@@ -36,11 +36,7 @@ impl Environment {
     /// An environment that knows the time and nothing else.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
-        Self {
-            references: HashMap::new(),
-            collections: HashMap::new(),
-            now,
-        }
+        Self { references: HashMap::new(), collections: HashMap::new(), now }
     }
 
     /// The time of `now()`.

@@ -184,10 +184,7 @@ impl Cause {
 }
 
 fn operands(left: ValueKind, right: Option<ValueKind>) -> String {
-    right.map_or_else(
-        || format!("a {left}"),
-        |right| format!("a {left} and a {right}"),
-    )
+    right.map_or_else(|| format!("a {left}"), |right| format!("a {left} and a {right}"))
 }
 
 impl Error {
@@ -222,20 +219,13 @@ impl Error {
     }
 
     pub(crate) fn syntax(problem: impl Into<Cow<'static, str>>, offset: usize) -> Self {
-        Cause::Syntax {
-            problem: problem.into(),
-            offset,
-        }
-        .into()
+        Cause::Syntax { problem: problem.into(), offset }.into()
     }
 }
 
 impl From<Cause> for Error {
     fn from(cause: Cause) -> Self {
-        Self(Box::new(Inner {
-            cause,
-            frames: Vec::new(),
-        }))
+        Self(Box::new(Inner { cause, frames: Vec::new() }))
     }
 }
 

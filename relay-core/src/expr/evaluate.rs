@@ -21,17 +21,11 @@ pub(crate) struct Partial {
 
 impl Partial {
     pub(crate) fn complete(value: Value) -> Self {
-        Self {
-            value,
-            complete: true,
-        }
+        Self { value, complete: true }
     }
 
     pub(crate) fn unresolved(value: Value) -> Self {
-        Self {
-            value,
-            complete: false,
-        }
+        Self { value, complete: false }
     }
 }
 
@@ -51,10 +45,7 @@ pub(crate) struct Scope<'t> {
 }
 
 impl Scope<'_> {
-    pub(crate) const TEMPLATE: Scope<'static> = Scope {
-        root: None,
-        functions: true,
-    };
+    pub(crate) const TEMPLATE: Scope<'static> = Scope { root: None, functions: true };
 }
 
 pub(crate) struct Evaluator<'e> {
@@ -68,11 +59,7 @@ pub(crate) struct Evaluator<'e> {
 
 impl<'e> Evaluator<'e> {
     pub(crate) fn new(environment: &'e Environment) -> Self {
-        Self {
-            environment,
-            met: Vec::new(),
-            wanted: BTreeSet::new(),
-        }
+        Self { environment, met: Vec::new(), wanted: BTreeSet::new() }
     }
 
     pub(crate) fn node(&mut self, node: &Node) -> Result<Partial, Error> {
@@ -86,10 +73,7 @@ impl<'e> Evaluator<'e> {
                     complete &= item.complete;
                     values.push(item.value);
                 }
-                Ok(Partial {
-                    value: Value::from(values),
-                    complete,
-                })
+                Ok(Partial { value: Value::from(values), complete })
             }
             Node::Map(members) => {
                 let mut complete = true;
@@ -99,14 +83,11 @@ impl<'e> Evaluator<'e> {
                     complete &= member.complete;
                     map.insert(key.clone(), member.value);
                 }
-                Ok(Partial {
-                    value: Value::from(map),
-                    complete,
-                })
+                Ok(Partial { value: Value::from(map), complete })
             }
-            Node::Template(template) => self
-                .template(template)
-                .map_err(|error| error.within(Frame::Template)),
+            Node::Template(template) => {
+                self.template(template).map_err(|error| error.within(Frame::Template))
+            }
             Node::Reference { reference, source } => Ok(match self.reference(reference) {
                 Some(value) => Partial::complete(value),
                 None => Partial::unresolved(source.clone()),
@@ -115,10 +96,7 @@ impl<'e> Evaluator<'e> {
                 Err(Cause::DataResolverNotFound(name.as_deref().map(str::to_owned)).into())
             }
             Node::Encoded { encoding, data } => self.encoded(encoding, data),
-            Node::Call {
-                function,
-                arguments,
-            } => self.json_call(function, arguments),
+            Node::Call { function, arguments } => self.json_call(function, arguments),
             Node::Broken { error, .. } => Err(error.clone()),
         })
     }
@@ -129,18 +107,14 @@ impl<'e> Evaluator<'e> {
             return Ok(Partial::unresolved(tree::encoded(encoding, data.value)));
         }
         let found = data.value.kind();
-        let bytes = data.value.as_bytes().ok_or(Cause::UnexpectedType {
-            expected: "string",
-            found,
-        })?;
-        value::decode(encoding, bytes)
-            .map(Partial::complete)
-            .map_err(|error| {
-                Error::from(match error {
-                    TransferError::UnknownEncoding(name) => Cause::UnknownEncoding(name),
-                    TransferError::BadBase64 => Cause::BadBase64,
-                })
+        let bytes =
+            data.value.as_bytes().ok_or(Cause::UnexpectedType { expected: "string", found })?;
+        value::decode(encoding, bytes).map(Partial::complete).map_err(|error| {
+            Error::from(match error {
+                TransferError::UnknownEncoding(name) => Cause::UnknownEncoding(name),
+                TransferError::BadBase64 => Cause::BadBase64,
             })
+        })
     }
 
     fn json_call(&mut self, function: &str, arguments: &Node) -> Result<Partial, Error> {
@@ -149,10 +123,7 @@ impl<'e> Evaluator<'e> {
         let arguments = match arguments {
             Node::List(items) => Arguments::Positional(items.iter().map(Argument::Tree).collect()),
             Node::Map(members) => Arguments::Keyword(
-                members
-                    .iter()
-                    .map(|(key, node)| (key.clone(), Argument::Tree(node)))
-                    .collect(),
+                members.iter().map(|(key, node)| (key.clone(), Argument::Tree(node))).collect(),
             ),
             Node::Data(value) => {
                 evaluated = value.clone();
@@ -201,10 +172,7 @@ impl<'e> Evaluator<'e> {
                     complete &= item.complete;
                     values.push(item.value);
                 }
-                Ok(Partial {
-                    value: Value::from(values),
-                    complete,
-                })
+                Ok(Partial { value: Value::from(values), complete })
             }
             Expr::Object(members) => self.object(members, scope),
             Expr::Prefix(operator, operand) => {
@@ -225,14 +193,9 @@ impl<'e> Evaluator<'e> {
                 if !(left.complete && right.complete) {
                     return Ok(Partial::unresolved(Value::Null));
                 }
-                operator
-                    .apply(&left.value, &right.value)
-                    .map(Partial::complete)
+                operator.apply(&left.value, &right.value).map(Partial::complete)
             }
-            Expr::Call {
-                function,
-                arguments,
-            } => {
+            Expr::Call { function, arguments } => {
                 if !scope.functions {
                     return Err(Error::from(Cause::FunctionNotFound(function.to_string()))
                         .within(Frame::Invocation(function.to_string())));
@@ -242,10 +205,7 @@ impl<'e> Evaluator<'e> {
                         Arguments::Positional(items.iter().map(Argument::Expr).collect())
                     }
                     Arguments::Keyword(items) => Arguments::Keyword(
-                        items
-                            .iter()
-                            .map(|(k, v)| (k.clone(), Argument::Expr(v)))
-                            .collect(),
+                        items.iter().map(|(k, v)| (k.clone(), Argument::Expr(v))).collect(),
                     ),
                 };
                 let mut called = function::call(self, function, &arguments, scope)?;
@@ -261,13 +221,7 @@ impl<'e> Evaluator<'e> {
                     return Ok(Partial::unresolved(Value::Null));
                 }
                 let root = Cursor::Data(left.value);
-                self.expr(
-                    right,
-                    Scope {
-                        root: Some(&root),
-                        functions: scope.functions,
-                    },
-                )
+                self.expr(right, Scope { root: Some(&root), functions: scope.functions })
             }
         })
     }
@@ -282,10 +236,7 @@ impl<'e> Evaluator<'e> {
             let text = key.value.to_operand_text();
             map.insert(String::from_utf8_lossy(&text).into(), member.value);
         }
-        Ok(Partial {
-            value: Value::from(map),
-            complete,
-        })
+        Ok(Partial { value: Value::from(map), complete })
     }
 
     fn path(&mut self, start: &Start, keys: &[Expr], scope: Scope<'_>) -> Result<Partial, Error> {
@@ -315,10 +266,7 @@ impl<'e> Evaluator<'e> {
         let in_path = |error: Error, passed: &[String]| passed.iter().rev().fold(error, Error::at);
         let mut cursor = from;
         for key in keys {
-            cursor = match self
-                .concrete(cursor)
-                .map_err(|error| in_path(error, &passed))?
-            {
+            cursor = match self.concrete(cursor).map_err(|error| in_path(error, &passed))? {
                 Some(cursor) => cursor,
                 None => return Ok(Partial::unresolved(Value::Null)),
             };
@@ -336,11 +284,7 @@ impl<'e> Evaluator<'e> {
     pub(crate) fn end(&mut self, node: &Node) -> Result<Partial, Error> {
         let partial = self.node(node)?;
         let container = matches!(node, Node::List(_) | Node::Map(_));
-        Ok(if partial.complete || container {
-            partial
-        } else {
-            Partial::unresolved(Value::Null)
-        })
+        Ok(if partial.complete || container { partial } else { Partial::unresolved(Value::Null) })
     }
 
     /// The cursor with its topmost level evaluated; `None` when that is unresolvable.
@@ -371,9 +315,7 @@ impl<'e> Evaluator<'e> {
         let mut names = Vec::with_capacity(depth);
         for key in keys.iter().take(depth) {
             let key_name = key_text(key).ok_or_else(|| {
-                Error::from(Cause::BadKeyType(key.kind()))
-                    .at(&key.kind())
-                    .at(name)
+                Error::from(Cause::BadKeyType(key.kind())).at(&key.kind()).at(name)
             })?;
             names.push(Arc::<str>::from(key_name));
         }
@@ -386,26 +328,14 @@ impl<'e> Evaluator<'e> {
             });
         }
         let mut names = names.into_iter();
-        let (first, second) = (
-            names.next().unwrap_or_default(),
-            names.next().unwrap_or_default(),
-        );
+        let (first, second) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
         let passed = [name.to_string(), first.to_string(), second.to_string()];
         let reference = match collection {
             Some(Collection::Parameters) => Reference::Parameter { name: first },
             Some(Collection::Secrets) => Reference::Secret { name: first },
-            Some(Collection::Connections) => Reference::Connection {
-                kind: first,
-                name: second,
-            },
-            Some(Collection::Outputs) => Reference::Output {
-                from: first,
-                name: second,
-            },
-            None => Reference::Status {
-                action: first,
-                property: second,
-            },
+            Some(Collection::Connections) => Reference::Connection { kind: first, name: second },
+            Some(Collection::Outputs) => Reference::Output { from: first, name: second },
+            None => Reference::Status { action: first, property: second },
         };
         let Some(value) = self.reference(&reference) else {
             return Ok(Partial::unresolved(Value::Null));
@@ -434,10 +364,7 @@ impl<'e> Evaluator<'e> {
             complete &= partial.complete;
             map.insert(name.into(), partial.value);
         }
-        Ok(Partial {
-            value: Value::from(map),
-            complete,
-        })
+        Ok(Partial { value: Value::from(map), complete })
     }
 
     /// The value of a reference, reported as met; `None` while there is none.
@@ -464,35 +391,19 @@ impl<'e> Evaluator<'e> {
             if member.is_some_and(|member| member != first) {
                 continue;
             }
-            let names = value
-                .as_map()
-                .into_iter()
-                .flatten()
-                .map(|(name, _)| name.clone());
+            let names = value.as_map().into_iter().flatten().map(|(name, _)| name.clone());
             let (kind, from) = (first.clone(), first.clone());
             match collection {
                 Collection::Parameters => {
                     self.met.push((Reference::Parameter { name: from }, true));
                 }
                 Collection::Secrets => self.met.push((Reference::Secret { name: from }, true)),
-                Collection::Connections => self.met.extend(names.map(|name| {
-                    (
-                        Reference::Connection {
-                            kind: kind.clone(),
-                            name,
-                        },
-                        true,
-                    )
-                })),
-                Collection::Outputs => self.met.extend(names.map(|name| {
-                    (
-                        Reference::Output {
-                            from: from.clone(),
-                            name,
-                        },
-                        true,
-                    )
-                })),
+                Collection::Connections => self.met.extend(
+                    names.map(|name| (Reference::Connection { kind: kind.clone(), name }, true)),
+                ),
+                Collection::Outputs => self.met.extend(
+                    names.map(|name| (Reference::Output { from: from.clone(), name }, true)),
+                ),
             }
         }
         Partial::complete(match member {
@@ -506,9 +417,7 @@ fn data_arguments(value: &Value) -> Arguments<Argument<'_>> {
     match value {
         Value::List(items) => Arguments::Positional(items.iter().map(Argument::Data).collect()),
         Value::Map(map) => Arguments::Keyword(
-            map.iter()
-                .map(|(key, value)| (key.clone(), Argument::Data(value)))
-                .collect(),
+            map.iter().map(|(key, value)| (key.clone(), Argument::Data(value))).collect(),
         ),
         other => Arguments::Positional(vec![Argument::Data(other)]),
     }
@@ -569,17 +478,10 @@ pub(crate) fn select<'t>(cursor: Cursor<'t>, key: &Value) -> Result<Cursor<'t>, 
 }
 
 fn out_of_bounds(key: &Value, length: usize) -> Error {
-    Cause::IndexOutOfBounds {
-        index: integer(key).unwrap_or(i64::MAX),
-        length,
-    }
-    .into()
+    Cause::IndexOutOfBounds { index: integer(key).unwrap_or(i64::MAX), length }.into()
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "indexes are cut towards zero by rule"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "indexes are cut towards zero by rule")]
 fn integer(key: &Value) -> Option<i64> {
     match key {
         Value::Number(number) => Some(number.as_f64() as i64),

@@ -44,35 +44,15 @@ const fn strict(
     most: Option<usize>,
     body: StrictBody,
 ) -> Function {
-    Function {
-        name,
-        least,
-        most,
-        keywords: &[],
-        body: Body::Strict(body),
-    }
+    Function { name, least, most, keywords: &[], body: Body::Strict(body) }
 }
 
 pub(crate) const FUNCTIONS: &[Function] = &[
     strict("append", 2, None, append),
-    Function {
-        name: "coalesce",
-        least: 0,
-        most: None,
-        keywords: &[],
-        body: Body::Coalesce,
-    },
+    Function { name: "coalesce", least: 0, most: None, keywords: &[], body: Body::Coalesce },
     strict("concat", 0, None, concat),
-    strict("equals", 2, Some(2), |_, args, _| {
-        Ok(Value::Bool(args.first() == args.get(1)))
-    }),
-    Function {
-        name: "exists",
-        least: 1,
-        most: Some(1),
-        keywords: &[],
-        body: Body::Exists,
-    },
+    strict("equals", 2, Some(2), |_, args, _| Ok(Value::Bool(args.first() == args.get(1)))),
+    Function { name: "exists", least: 1, most: Some(1), keywords: &[], body: Body::Exists },
     strict("jsonMarshal", 1, Some(1), json_marshal),
     strict("jsonUnmarshal", 1, Some(1), json_unmarshal),
     Function {
@@ -82,12 +62,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         keywords: &["objects", "mode"],
         body: Body::Strict(merge),
     },
-    strict("notEquals", 2, Some(2), |_, args, _| {
-        Ok(Value::Bool(args.first() != args.get(1)))
-    }),
-    strict("now", 0, Some(0), |evaluator, _, _| {
-        Ok(Value::Time(evaluator.environment.now()))
-    }),
+    strict("notEquals", 2, Some(2), |_, args, _| Ok(Value::Bool(args.first() != args.get(1)))),
+    strict("now", 0, Some(0), |evaluator, _, _| Ok(Value::Time(evaluator.environment.now()))),
     Function {
         name: "path",
         least: 2,
@@ -144,13 +120,7 @@ fn dispatch(
     scope: Scope<'_>,
 ) -> Result<Partial, Error> {
     let function = find(name).ok_or_else(|| Cause::FunctionNotFound(name.to_owned()))?;
-    let mut call = Call {
-        evaluator,
-        function,
-        scope,
-        slots: Vec::new(),
-        keyword: None,
-    };
+    let mut call = Call { evaluator, function, scope, slots: Vec::new(), keyword: None };
     match arguments {
         Arguments::Positional(items) => {
             function.check_arity(items.len())?;
@@ -161,10 +131,7 @@ fn dispatch(
         }
         Arguments::Keyword(items) => {
             let named = |keyword: &&str| {
-                items
-                    .iter()
-                    .find(|(name, _)| name.as_ref() == *keyword)
-                    .map(|(_, item)| *item)
+                items.iter().find(|(name, _)| name.as_ref() == *keyword).map(|(_, item)| *item)
             };
             call.slots = function.keywords.iter().map(named).collect();
             call.keyword = Some(function.keywords);
@@ -210,10 +177,7 @@ impl<'a> Call<'_, '_, 'a> {
 
     fn required(&self, slot: usize) -> Result<Argument<'a>, Error> {
         self.slot(slot).ok_or_else(|| {
-            let name = self
-                .keyword
-                .and_then(|names| names.get(slot).copied())
-                .unwrap_or("?");
+            let name = self.keyword.and_then(|names| names.get(slot).copied()).unwrap_or("?");
             Cause::ArgumentNotFound(name).into()
         })
     }
@@ -223,10 +187,7 @@ impl<'a> Call<'_, '_, 'a> {
         let arguments = match self.keyword {
             None => Value::list(values.into_iter().flatten()),
             Some(names) => Value::map(
-                names
-                    .iter()
-                    .zip(values)
-                    .filter_map(|(name, value)| Some((*name, value?))),
+                names.iter().zip(values).filter_map(|(name, value)| Some((*name, value?))),
             ),
         };
         Partial::unresolved(tree::call(self.function.name, arguments))
@@ -321,13 +282,7 @@ impl<'a> Call<'_, '_, 'a> {
 
     fn query(&mut self, document: &Cursor<'_>, expr: &Expr) -> Result<Partial, Error> {
         self.evaluator
-            .expr(
-                expr,
-                Scope {
-                    root: Some(document),
-                    functions: false,
-                },
-            )
+            .expr(expr, Scope { root: Some(document), functions: false })
             .map_err(|error| error.within(self.frame(0)))
     }
 
@@ -357,12 +312,7 @@ fn append(_: &Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Value, E
     let items = first
         .as_list()
         .ok_or_else(|| wrong_kind("list", first.kind()).within(Frame::Argument("1".to_owned())))?;
-    Ok(Value::list(
-        items
-            .iter()
-            .cloned()
-            .chain(args.iter().skip(1).flatten().cloned()),
-    ))
+    Ok(Value::list(items.iter().cloned().chain(args.iter().skip(1).flatten().cloned())))
 }
 
 fn concat(_: &Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Value, Error> {
@@ -378,10 +328,7 @@ fn concat(_: &Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Value, E
 fn json_marshal(_: &Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Value, Error> {
     let value = argument(args, 0);
     if let Some(path) = value.first_unencodable() {
-        let error = path
-            .iter()
-            .rev()
-            .fold(Error::from(Cause::NotEncodable), Error::at);
+        let error = path.iter().rev().fold(Error::from(Cause::NotEncodable), Error::at);
         return Err(error.within(Frame::Argument("1".to_owned())));
     }
     Ok(Value::from(value.to_marshalled_json()))
@@ -390,9 +337,7 @@ fn json_marshal(_: &Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Va
 fn json_unmarshal(_: &Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Value, Error> {
     let value = argument(args, 0);
     let within = |error: Error| error.within(Frame::Argument("1".to_owned()));
-    let bytes = value
-        .as_bytes()
-        .ok_or_else(|| within(wrong_kind("string", value.kind())))?;
+    let bytes = value.as_bytes().ok_or_else(|| within(wrong_kind("string", value.kind())))?;
     Value::from_json(&String::from_utf8_lossy(bytes))
         .map_err(|error| within(Cause::BadJson(error.to_string()).into()))
 }
@@ -408,10 +353,8 @@ fn merge(_: &Evaluator<'_>, args: &[Option<Value>], keyword: bool) -> Result<Val
         }
         return Ok(Value::from(merged));
     }
-    let objects = args
-        .first()
-        .and_then(Option::as_ref)
-        .ok_or(Cause::ArgumentNotFound("objects"))?;
+    let objects =
+        args.first().and_then(Option::as_ref).ok_or(Cause::ArgumentNotFound("objects"))?;
     let deep = match args.get(1).and_then(Option::as_ref) {
         None => true,
         Some(mode) => {
@@ -420,18 +363,14 @@ fn merge(_: &Evaluator<'_>, args: &[Option<Value>], keyword: bool) -> Result<Val
                 Some("deep") => true,
                 Some("shallow") => false,
                 Some(_) => {
-                    return Err(within(
-                        Cause::UnexpectedValue("\"deep\" or \"shallow\"").into(),
-                    ));
+                    return Err(within(Cause::UnexpectedValue("\"deep\" or \"shallow\"").into()));
                 }
                 None => return Err(within(wrong_kind("string", mode.kind()))),
             }
         }
     };
     let within = |error: Error| error.within(Frame::Argument("objects".to_owned()));
-    let items = objects
-        .as_list()
-        .ok_or_else(|| within(wrong_kind("list", objects.kind())))?;
+    let items = objects.as_list().ok_or_else(|| within(wrong_kind("list", objects.kind())))?;
     for (index, item) in items.iter().enumerate() {
         let map = item
             .as_map()

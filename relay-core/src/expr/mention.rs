@@ -53,10 +53,7 @@ pub(crate) fn in_node(node: &Node, found: &mut Vec<Mention>) {
         Node::Reference { reference, .. } => found.push(Mention::Reference(reference.clone())),
         Node::Event { .. } => found.push(Mention::Event),
         Node::Encoded { data, .. } => in_node(data, found),
-        Node::Call {
-            function,
-            arguments,
-        } => {
+        Node::Call { function, arguments } => {
             match arguments.as_ref() {
                 Node::List(items) => positional(function, items.len(), found),
                 Node::Map(map) => keywords(function, &map.keys().collect::<Vec<_>>(), found),
@@ -87,10 +84,7 @@ fn in_expr(expr: &Expr, names: bool, found: &mut Vec<Mention>) {
             in_expr(left, names, found);
             in_expr(right, names, found);
         }
-        Expr::Call {
-            function,
-            arguments,
-        } => {
+        Expr::Call { function, arguments } => {
             match arguments {
                 Arguments::Positional(items) => positional(function, items.len(), found),
                 Arguments::Keyword(items) => {
@@ -101,9 +95,7 @@ fn in_expr(expr: &Expr, names: bool, found: &mut Vec<Mention>) {
                     );
                 }
             }
-            arguments
-                .iter()
-                .for_each(|argument| in_expr(argument, names, found));
+            arguments.iter().for_each(|argument| in_expr(argument, names, found));
         }
         Expr::Path { root, keys } => {
             if names {
@@ -173,9 +165,7 @@ fn keywords(name: &Arc<str>, given: &[&Arc<str>], found: &mut Vec<Mention>) {
     let Some(function) = function::find(name) else {
         return found.push(Mention::UnknownFunction(name.clone()));
     };
-    let unknown = given
-        .iter()
-        .find(|given| !function.keywords.contains(&given.as_ref()));
+    let unknown = given.iter().find(|given| !function.keywords.contains(&given.as_ref()));
     let problem = match (function.keywords, unknown) {
         ([], _) => "takes no keyword arguments".to_owned(),
         (_, Some(unknown)) => format!("has no argument {unknown:?}"),

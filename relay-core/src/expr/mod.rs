@@ -201,10 +201,7 @@ fn attempt(
         resolved: select(&met, true),
         unresolvable: select(&met, false),
     });
-    Attempt {
-        result,
-        wanted: evaluator.wanted,
-    }
+    Attempt { result, wanted: evaluator.wanted }
 }
 
 fn select(met: &[(Reference, bool)], resolved: bool) -> References {

@@ -95,10 +95,7 @@ fn both<T>(left: &Value, right: &Value, convert: fn(&Value) -> Option<T>) -> Opt
     Some((convert(left)?, convert(right)?))
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "operands are cut to 64 bits by rule"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "operands are cut to 64 bits by rule")]
 fn integers(left: &Value, right: &Value) -> Option<(i64, i64)> {
     both(left, right, number).map(|(left, right)| (left as i64, right as i64))
 }
@@ -125,22 +122,14 @@ impl Prefix {
         };
         result.ok_or_else(|| {
             let operator = self.symbol();
-            Cause::Operand {
-                operator,
-                left: operand.kind(),
-                right: None,
-            }
-            .into()
+            Cause::Operand { operator, left: operand.kind(), right: None }.into()
         })
     }
 }
 
 impl Infix {
     fn symbol(self) -> &'static str {
-        INFIX
-            .iter()
-            .find(|(_, infix, _)| *infix == self)
-            .map_or("?", |(symbol, _, _)| symbol)
+        INFIX.iter().find(|(_, infix, _)| *infix == self).map_or("?", |(symbol, _, _)| symbol)
     }
 
     /// The result that the left operand alone decides, for `&&` and `||`.
@@ -167,16 +156,10 @@ impl Infix {
             Self::Subtract => computed(|l, r| l - r),
             Self::Add => add(left, right),
             Self::ShiftLeft => bits(|l, r| {
-                u32::try_from(r)
-                    .ok()
-                    .and_then(|count| l.checked_shl(count))
-                    .unwrap_or(0)
+                u32::try_from(r).ok().and_then(|count| l.checked_shl(count)).unwrap_or(0)
             }),
             Self::ShiftRight => bits(|l, r| {
-                u32::try_from(r)
-                    .ok()
-                    .and_then(|count| l.checked_shr(count))
-                    .unwrap_or(l >> 63)
+                u32::try_from(r).ok().and_then(|count| l.checked_shr(count)).unwrap_or(l >> 63)
             }),
             Self::BitAnd => bits(|l, r| l & r),
             Self::BitOr => bits(|l, r| l | r),
@@ -220,12 +203,7 @@ impl Infix {
 }
 
 fn operand(operator: &'static str, left: &Value, right: &Value) -> Error {
-    Cause::Operand {
-        operator,
-        left: left.kind(),
-        right: Some(right.kind()),
-    }
-    .into()
+    Cause::Operand { operator, left: left.kind(), right: Some(right.kind()) }.into()
 }
 
 fn add(left: &Value, right: &Value) -> Option<Value> {

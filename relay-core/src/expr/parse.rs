@@ -65,21 +65,14 @@ pub(crate) fn template(source: &str) -> Parsed<Template> {
     if !text.is_empty() {
         parts.push(Part::Text(text.into()));
     }
-    Ok(Template {
-        source: source.into(),
-        parts,
-    })
+    Ok(Template { source: source.into(), parts })
 }
 
 /// Parses a whole text as one expression.
 pub(crate) fn query(source: &str) -> Parsed<Expr> {
     let mut input = LocatingSlice::new(source);
     let expr = expression(&mut input, 0)?;
-    if input.is_empty() {
-        Ok(expr)
-    } else {
-        Err(unexpected(&input, "an operator or the end"))
-    }
+    if input.is_empty() { Ok(expr) } else { Err(unexpected(&input, "an operator or the end")) }
 }
 
 /// The number that a text wholly is: a sign, then a number of the language or a name of infinity
@@ -89,9 +82,7 @@ pub(crate) fn number_text(text: &str) -> Option<f64> {
         Some(digits) => (-1.0, digits),
         None => (1.0, text.strip_prefix('+').unwrap_or(text)),
     };
-    let named = ["inf", "infinity"]
-        .iter()
-        .any(|name| digits.eq_ignore_ascii_case(name));
+    let named = ["inf", "infinity"].iter().any(|name| digits.eq_ignore_ascii_case(name));
     if named {
         return Some(sign * f64::INFINITY);
     }
@@ -155,11 +146,7 @@ fn space(input: &mut Input<'_>) -> Parsed<()> {
 
 fn expression(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
     if depth > MAX_DEPTH {
-        return Err(Cause::Limit {
-            what: "levels of nesting",
-            limit: MAX_DEPTH,
-        }
-        .into());
+        return Err(Cause::Limit { what: "levels of nesting", limit: MAX_DEPTH }.into());
     }
     crate::stack::grow(|| {
         let left = binary(input, 0, depth)?;
@@ -176,10 +163,7 @@ fn infix(input: &Input<'_>) -> Option<(&'static str, Infix, u16)> {
     if input.starts_with("|>") {
         return None;
     }
-    INFIX
-        .iter()
-        .copied()
-        .find(|(symbol, _, _)| input.starts_with(symbol))
+    INFIX.iter().copied().find(|(symbol, _, _)| input.starts_with(symbol))
 }
 
 /// Infix operators of at least this precedence; all are left-associative.
@@ -194,11 +178,7 @@ fn binary(input: &mut Input<'_>, minimum: u16, depth: usize) -> Parsed<Expr> {
         let right = binary(input, precedence + 1, depth)?;
         left = fold_infix(operator, left, right)?;
     }
-    Err(Cause::Limit {
-        what: "operators in a row",
-        limit: MAX_CHAIN,
-    }
-    .into())
+    Err(Cause::Limit { what: "operators in a row", limit: MAX_CHAIN }.into())
 }
 
 /// Operators on literals are computed here, errors included.
@@ -211,11 +191,7 @@ fn fold_infix(operator: Infix, left: Expr, right: Expr) -> Parsed<Expr> {
 
 fn unary(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
     if depth > MAX_DEPTH {
-        return Err(Cause::Limit {
-            what: "levels of nesting",
-            limit: MAX_DEPTH,
-        }
-        .into());
+        return Err(Cause::Limit { what: "levels of nesting", limit: MAX_DEPTH }.into());
     }
     space(input)?;
     let operator = match peek(input) {
@@ -277,10 +253,7 @@ fn name_or_call(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
     space(input)?;
     if eat(input, "(") {
         let arguments = arguments(input, depth)?;
-        return Ok(Expr::Call {
-            function: name.into(),
-            arguments,
-        });
+        return Ok(Expr::Call { function: name.into(), arguments });
     }
     input.reset(&before);
     path(input, Start::Name(name.into()), depth)
@@ -421,10 +394,7 @@ fn digits(input: &mut Input<'_>, radix: u32, out: &mut String) -> Parsed<()> {
     let start = input.current_token_start();
     let text = span(input, |c| c.is_digit(radix) || c == '_')?;
     if text.starts_with('_') || text.ends_with('_') || text.contains("__") {
-        return Err(Error::syntax(
-            "an underscore has to stand between two digits",
-            start,
-        ));
+        return Err(Error::syntax("an underscore has to stand between two digits", start));
     }
     out.extend(text.chars().filter(|c| *c != '_'));
     Ok(())
@@ -485,10 +455,7 @@ fn hex_float(input: &mut Input<'_>) -> Parsed<f64> {
     }
     let marked = eat(input, "p") || eat(input, "P");
     if !marked || (whole.is_empty() && fraction.is_empty()) {
-        return Err(Error::syntax(
-            "a hexadecimal number needs an exponent such as `p0`",
-            start,
-        ));
+        return Err(Error::syntax("a hexadecimal number needs an exponent such as `p0`", start));
     }
     if eat(input, "-") {
         exponent_text.push('-');
@@ -499,14 +466,9 @@ fn hex_float(input: &mut Input<'_>) -> Parsed<f64> {
     let exponent: i32 = exponent_text
         .parse()
         .map_err(|_| Error::syntax("the exponent is no number in range", start))?;
-    let mantissa = whole
-        .chars()
-        .chain(fraction.chars())
-        .filter_map(|digit| digit.to_digit(16));
+    let mantissa = whole.chars().chain(fraction.chars()).filter_map(|digit| digit.to_digit(16));
     let mantissa = mantissa.fold(0.0, |sum: f64, digit| sum.mul_add(16.0, f64::from(digit)));
-    let places = i32::try_from(fraction.len())
-        .unwrap_or(i32::MAX)
-        .saturating_mul(4);
+    let places = i32::try_from(fraction.len()).unwrap_or(i32::MAX).saturating_mul(4);
     let number = mantissa * 2f64.powi(exponent.saturating_sub(places));
     if number.is_finite() {
         Ok(number)
@@ -522,11 +484,7 @@ fn string(input: &mut Input<'_>) -> Parsed<Value> {
     if quote == '`' {
         let text = span(input, |c| c != '`')?;
         let value = Value::from(text.replace('\r', ""));
-        return if eat(input, "`") {
-            Ok(value)
-        } else {
-            Err(open())
-        };
+        return if eat(input, "`") { Ok(value) } else { Err(open()) };
     }
     let mut bytes = Vec::new();
     loop {
@@ -545,12 +503,7 @@ fn string(input: &mut Input<'_>) -> Parsed<Value> {
 
 fn escape(input: &mut Input<'_>, quote: char, bytes: &mut Vec<u8>) -> Parsed<()> {
     let offset = input.current_token_start().saturating_sub(1);
-    let bad = || {
-        Error::syntax(
-            "an unknown escape; a backslash itself is written `\\\\`",
-            offset,
-        )
-    };
+    let bad = || Error::syntax("an unknown escape; a backslash itself is written `\\\\`", offset);
     let c = peek(input).ok_or_else(bad)?;
     let code = |input: &mut Input<'_>, count: usize, radix: u32| -> Parsed<u32> {
         let digits = input.get(..count).ok_or_else(bad)?;

@@ -96,10 +96,7 @@ impl Query {
         document: &Node,
     ) -> Result<Partial, Error> {
         let root = Cursor::Tree(document);
-        let scope = Scope {
-            root: Some(&root),
-            functions: false,
-        };
+        let scope = Scope { root: Some(&root), functions: false };
         match &self.0 {
             Kind::Path(expr) => evaluator.expr(expr, scope),
             Kind::PathTemplate(template) => {
@@ -113,21 +110,15 @@ impl Query {
                     complete &= partial.complete;
                     values.push(partial.value);
                 }
-                Ok(Partial {
-                    value: join(values)?,
-                    complete,
-                })
+                Ok(Partial { value: join(values)?, complete })
             }
             Kind::JsonPath(steps) => {
                 let found = follow(evaluator, root, steps)?;
                 let complete = found.complete;
                 let many = steps.iter().any(|step| matches!(step, Step::Each));
                 let mut values = found.values;
-                let value = if many {
-                    Value::from(values)
-                } else {
-                    values.pop().unwrap_or_default()
-                };
+                let value =
+                    if many { Value::from(values) } else { values.pop().unwrap_or_default() };
                 Ok(Partial { value, complete })
             }
             Kind::JsonPathTemplate(pieces) => {
@@ -143,10 +134,7 @@ impl Query {
                         }
                     }
                 }
-                Ok(Partial {
-                    value: Value::from_bytes(&bytes),
-                    complete,
-                })
+                Ok(Partial { value: Value::from_bytes(&bytes), complete })
             }
         }
     }
@@ -173,24 +161,14 @@ struct Found {
 
 /// Missing keys and steps into scalars find nothing and are no errors.
 fn follow(evaluator: &mut Evaluator<'_>, root: Cursor<'_>, steps: &[Step]) -> Result<Found, Error> {
-    let nothing = |complete| Found {
-        values: Vec::new(),
-        complete,
-    };
+    let nothing = |complete| Found { values: Vec::new(), complete };
     let Some((step, rest)) = steps.split_first() else {
         let partial = match root {
             Cursor::Data(value) => Partial::complete(value),
             Cursor::Tree(node) => evaluator.end(node)?,
         };
-        let values = if partial.value.is_null() {
-            Vec::new()
-        } else {
-            vec![partial.value]
-        };
-        return Ok(Found {
-            values,
-            complete: partial.complete,
-        });
+        let values = if partial.value.is_null() { Vec::new() } else { vec![partial.value] };
+        return Ok(Found { values, complete: partial.complete });
     };
     let Some(cursor) = evaluator.concrete(root)? else {
         return Ok(nothing(false));

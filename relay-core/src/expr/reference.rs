@@ -143,17 +143,9 @@ impl References {
     pub fn to_wire(&self) -> Value {
         let mut groups = BTreeMap::<&str, Vec<Value>>::new();
         for reference in &self.0 {
-            groups
-                .entry(reference.group())
-                .or_default()
-                .push(reference.id());
+            groups.entry(reference.group()).or_default().push(reference.id());
         }
-        Value::from(
-            groups
-                .into_iter()
-                .map(|(k, v)| (k.into(), v.into()))
-                .collect::<Map>(),
-        )
+        Value::from(groups.into_iter().map(|(k, v)| (k.into(), v.into())).collect::<Map>())
     }
 
     /// One line for people per reference.

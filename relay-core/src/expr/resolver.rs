@@ -86,11 +86,8 @@ pub(crate) async fn resolve(
     let mut asked = BTreeSet::new();
     loop {
         let attempt = evaluate(&environment);
-        let new: Vec<Wanted> = attempt
-            .wanted
-            .into_iter()
-            .filter(|wanted| asked.insert(wanted.clone()))
-            .collect();
+        let new: Vec<Wanted> =
+            attempt.wanted.into_iter().filter(|wanted| asked.insert(wanted.clone())).collect();
         if new.is_empty() {
             return attempt.result.map_err(ResolveError::Evaluate);
         }
@@ -142,9 +139,7 @@ impl StoreResolver {
     }
 
     fn definition(&self) -> Result<&dyn Definition, ResolveError> {
-        self.definition
-            .as_deref()
-            .ok_or_else(|| forbidden("parameter"))
+        self.definition.as_deref().ok_or_else(|| forbidden("parameter"))
     }
 }
 
@@ -171,9 +166,7 @@ impl Resolver for StoreResolver {
             Reference::Status { action, property } => match StepName::new(action) {
                 Ok(step) => {
                     let status = self.journal("status")?.status(&step).await?;
-                    status
-                        .and_then(|status| status.property(property))
-                        .map(Value::Bool)
+                    status.and_then(|status| status.property(property)).map(Value::Bool)
                 }
                 Err(_) => None,
             },
@@ -189,27 +182,19 @@ impl Resolver for StoreResolver {
             Collection::Parameters => Value::from(self.definition()?.parameters().await?),
             Collection::Secrets => {
                 let secrets = self.secrets("secret")?.secrets().await?;
-                Value::map(
-                    secrets
-                        .into_iter()
-                        .map(|(k, v)| (k, v.expose_secret().clone())),
-                )
+                Value::map(secrets.into_iter().map(|(k, v)| (k, v.expose_secret().clone())))
             }
             Collection::Connections => {
                 let connections = self.secrets("connection")?.connections().await?;
                 Value::map(connections.into_iter().map(|(kind, named)| {
-                    let named = named
-                        .into_iter()
-                        .map(|(k, v)| (k, v.expose_secret().clone()));
+                    let named = named.into_iter().map(|(k, v)| (k, v.expose_secret().clone()));
                     (kind, Value::map(named))
                 }))
             }
             Collection::Outputs => {
                 let mut steps: BTreeMap<Arc<str>, Value> = Map::new();
                 for (step, outputs) in self.journal("output")?.outputs().await? {
-                    let outputs = outputs
-                        .into_iter()
-                        .map(|(name, output)| (name, output.value));
+                    let outputs = outputs.into_iter().map(|(name, output)| (name, output.value));
                     steps.insert(step.as_str().into(), Value::map(outputs));
                 }
                 Value::from(steps)

@@ -25,14 +25,8 @@ pub(crate) enum Expr {
     Object(Vec<(Self, Self)>),
     Prefix(Prefix, Box<Self>),
     Infix(Infix, Box<Self>, Box<Self>),
-    Call {
-        function: Arc<str>,
-        arguments: Arguments<Self>,
-    },
-    Path {
-        root: Start,
-        keys: Vec<Self>,
-    },
+    Call { function: Arc<str>, arguments: Arguments<Self> },
+    Path { root: Start, keys: Vec<Self> },
     Pipe(Box<Self>, Box<Self>),
 }
 

@@ -46,15 +46,8 @@ impl Node {
 
     fn parse_at(value: &Value, depth: usize) -> Self {
         if depth > MAX_DEPTH {
-            let error = Cause::Limit {
-                what: "levels of nesting",
-                limit: MAX_DEPTH,
-            }
-            .into();
-            return Self::Broken {
-                error,
-                source: Value::Null,
-            };
+            let error = Cause::Limit { what: "levels of nesting", limit: MAX_DEPTH }.into();
+            return Self::Broken { error, source: Value::Null };
         }
         crate::stack::grow(|| match value {
             Value::Text(text) if text.contains("${") => match parse::template(text) {
@@ -65,10 +58,8 @@ impl Node {
                 },
             },
             Value::List(items) => {
-                let nodes: Vec<_> = items
-                    .iter()
-                    .map(|item| Self::parse_at(item, depth + 1))
-                    .collect();
+                let nodes: Vec<_> =
+                    items.iter().map(|item| Self::parse_at(item, depth + 1)).collect();
                 if nodes.iter().all(Self::is_data) {
                     Self::Data(value.clone())
                 } else {
@@ -92,10 +83,7 @@ impl Node {
                 Value::Text(encoding) => {
                     let data = map.get("data").unwrap_or(&Value::Null);
                     let data = Box::new(Self::parse_at(data, depth + 1));
-                    Self::Encoded {
-                        encoding: encoding.clone(),
-                        data,
-                    }
+                    Self::Encoded { encoding: encoding.clone(), data }
                 }
                 _ => Self::Data(value.clone()),
             };
@@ -104,10 +92,7 @@ impl Node {
             && let Some(function) = key.strip_prefix("$fn.")
         {
             let arguments = Box::new(Self::parse_at(arguments, depth + 1));
-            return Self::Call {
-                function: function.into(),
-                arguments,
-            };
+            return Self::Call { function: function.into(), arguments };
         }
         let members: BTreeMap<_, _> = map
             .iter()
@@ -129,51 +114,27 @@ impl Node {
             "Secret" => field("Secret", "name").map(|name| Reference::Secret { name }),
             "Parameter" => field("Parameter", "name").map(|name| Reference::Parameter { name }),
             "Connection" => field("Connection", "type").and_then(|kind| {
-                Ok(Reference::Connection {
-                    kind,
-                    name: field("Connection", "name")?,
-                })
+                Ok(Reference::Connection { kind, name: field("Connection", "name")? })
             }),
             "Output" => field("Output", "from")
                 .or_else(|error| field("Output", "taskName").map_err(|_| error))
-                .and_then(|from| {
-                    Ok(Reference::Output {
-                        from,
-                        name: field("Output", "name")?,
-                    })
-                }),
-            "Answer" => field("Answer", "askRef").and_then(|ask| {
-                Ok(Reference::Answer {
-                    ask,
-                    name: field("Answer", "name")?,
-                })
-            }),
+                .and_then(|from| Ok(Reference::Output { from, name: field("Output", "name")? })),
+            "Answer" => field("Answer", "askRef")
+                .and_then(|ask| Ok(Reference::Answer { ask, name: field("Answer", "name")? })),
             "Data" => {
                 return Some(match field("Data", "query") {
                     Ok(_) => {
                         let name = source.get("name").and_then(Value::as_str).map(Into::into);
-                        Self::Event {
-                            name,
-                            source: source.clone(),
-                        }
+                        Self::Event { name, source: source.clone() }
                     }
-                    Err(error) => Self::Broken {
-                        error,
-                        source: source.clone(),
-                    },
+                    Err(error) => Self::Broken { error, source: source.clone() },
                 });
             }
             _ => return None,
         };
         Some(match reference {
-            Ok(reference) => Self::Reference {
-                reference,
-                source: source.clone(),
-            },
-            Err(error) => Self::Broken {
-                error,
-                source: source.clone(),
-            },
+            Ok(reference) => Self::Reference { reference, source: source.clone() },
+            Err(error) => Self::Broken { error, source: source.clone() },
         })
     }
 
@@ -192,10 +153,7 @@ impl Node {
             | Self::Event { source, .. }
             | Self::Broken { source, .. } => source.clone(),
             Self::Encoded { encoding, data } => encoded(encoding, data.source()),
-            Self::Call {
-                function,
-                arguments,
-            } => call(function, arguments.source()),
+            Self::Call { function, arguments } => call(function, arguments.source()),
         }
     }
 }

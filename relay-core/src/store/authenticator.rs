@@ -80,8 +80,6 @@ pub enum AuthenticateError {
 impl AuthenticateError {
     /// A refusal with this cause.
     pub fn refused(cause: impl fmt::Display) -> Self {
-        Self::Refused {
-            cause: cause.to_string(),
-        }
+        Self::Refused { cause: cause.to_string() }
     }
 }

@@ -177,11 +177,7 @@ impl Message {
     #[must_use]
     pub fn new(source: MessageSource, time: Timestamp, details: &str) -> Self {
         let cut = details.floor_char_boundary(Self::MAX_DETAILS);
-        Self {
-            source,
-            time,
-            details: details.get(..cut).unwrap_or_default().to_owned(),
-        }
+        Self { source, time, details: details.get(..cut).unwrap_or_default().to_owned() }
     }
 }
 
@@ -225,37 +221,16 @@ mod tests {
         for (outcome, exit_code, skipped, failed, succeeded) in [
             (None, None, None, None, None),
             (Some(Evaluating), None, None, None, None),
-            (
-                Some(NotSatisfied),
-                None,
-                Some(true),
-                Some(false),
-                Some(false),
-            ),
+            (Some(NotSatisfied), None, Some(true), Some(false), Some(false)),
             (Some(Failure), Some(0), Some(true), Some(false), Some(false)),
             (Some(Satisfied), None, Some(false), None, None),
-            (
-                Some(Satisfied),
-                Some(0),
-                Some(false),
-                Some(false),
-                Some(true),
-            ),
-            (
-                Some(Satisfied),
-                Some(3),
-                Some(false),
-                Some(true),
-                Some(false),
-            ),
+            (Some(Satisfied), Some(0), Some(false), Some(false), Some(true)),
+            (Some(Satisfied), Some(3), Some(false), Some(true), Some(false)),
             (None, Some(-1), None, Some(true), Some(false)),
         ] {
             let status = StepStatus {
                 when: outcome.map(|outcome| WhenCondition { outcome, timestamp }),
-                process: exit_code.map(|exit_code| ProcessState {
-                    exit_code,
-                    timestamp,
-                }),
+                process: exit_code.map(|exit_code| ProcessState { exit_code, timestamp }),
             };
             let name = format!("{outcome:?} {exit_code:?}");
             assert_eq!(status.property("skipped"), skipped, "{name}");
@@ -271,9 +246,7 @@ mod tests {
         assert_eq!(message.details.len(), 1024);
         let odd = format!("x{}", "ä".repeat(600));
         assert_eq!(
-            Message::new(MessageSource::Log, Timestamp::UNIX_EPOCH, &odd)
-                .details
-                .len(),
+            Message::new(MessageSource::Log, Timestamp::UNIX_EPOCH, &odd).details.len(),
             1023
         );
     }

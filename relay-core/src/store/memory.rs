@@ -73,48 +73,32 @@ impl MemoryJournal {
     /// An empty journal that belongs to no step yet.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            caller: None,
-            steps: Arc::default(),
-        }
+        Self { caller: None, steps: Arc::default() }
     }
 
     /// The same journal as this step sees it.
     #[must_use]
     pub fn for_step(&self, step: StepName) -> Self {
-        Self {
-            caller: Some(step),
-            steps: Arc::clone(&self.steps),
-        }
+        Self { caller: Some(step), steps: Arc::clone(&self.steps) }
     }
 
     /// Sets a state of the calling step, which only the operator does elsewhere.
     pub fn set_state(&self, name: &str, value: Value) {
         if let Some(caller) = self.caller.clone() {
-            self.lock()
-                .entry(caller)
-                .or_default()
-                .state
-                .insert(name.to_owned(), value);
+            self.lock().entry(caller).or_default().state.insert(name.to_owned(), value);
         }
     }
 
     /// The messages of a step, oldest first.
     #[must_use]
     pub fn messages(&self, step: &StepName) -> Vec<Message> {
-        self.lock()
-            .get(step)
-            .map(|entries| entries.messages.clone())
-            .unwrap_or_default()
+        self.lock().get(step).map(|entries| entries.messages.clone()).unwrap_or_default()
     }
 
     /// The decorators of a step.
     #[must_use]
     pub fn decorators(&self, step: &StepName) -> BTreeMap<String, Decorator> {
-        self.lock()
-            .get(step)
-            .map(|entries| entries.decorators.clone())
-            .unwrap_or_default()
+        self.lock().get(step).map(|entries| entries.decorators.clone()).unwrap_or_default()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<StepName, Entries>> {
@@ -134,34 +118,22 @@ impl MemoryJournal {
 impl Entries {
     fn output(&self, name: &str) -> Option<Output> {
         let value = self.outputs.get(name)?.clone();
-        Some(Output {
-            value,
-            sensitive: self.sensitive.get(name).copied(),
-        })
+        Some(Output { value, sensitive: self.sensitive.get(name).copied() })
     }
 }
 
 #[async_trait]
 impl Journal for MemoryJournal {
     async fn output(&self, step: &StepName, name: &str) -> Result<Option<Output>, StoreError> {
-        Ok(self
-            .lock()
-            .get(step)
-            .and_then(|entries| entries.output(name)))
+        Ok(self.lock().get(step).and_then(|entries| entries.output(name)))
     }
 
     async fn outputs(&self) -> Result<BTreeMap<StepName, BTreeMap<String, Output>>, StoreError> {
         let named = |entries: &Entries| {
             let names = entries.outputs.keys();
-            names
-                .filter_map(|name| Some((name.clone(), entries.output(name)?)))
-                .collect()
+            names.filter_map(|name| Some((name.clone(), entries.output(name)?))).collect()
         };
-        Ok(self
-            .lock()
-            .iter()
-            .map(|(step, entries)| (step.clone(), named(entries)))
-            .collect())
+        Ok(self.lock().iter().map(|(step, entries)| (step.clone(), named(entries))).collect())
     }
 
     async fn set_output(&self, name: &str, value: Value) -> Result<(), StoreError> {
@@ -183,10 +155,7 @@ impl Journal for MemoryJournal {
     }
 
     async fn status(&self, step: &StepName) -> Result<Option<StepStatus>, StoreError> {
-        Ok(self
-            .lock()
-            .get(step)
-            .and_then(|entries| entries.status.clone()))
+        Ok(self.lock().get(step).and_then(|entries| entries.status.clone()))
     }
 
     async fn set_status(&self, status: StepStatus) -> Result<(), StoreError> {
@@ -215,8 +184,7 @@ impl MemorySecrets {
     /// Adds a secret.
     #[must_use]
     pub fn with_secret(mut self, name: &str, value: Value) -> Self {
-        self.secrets
-            .insert(name.to_owned(), Arc::new(SecretValue::new(Box::new(value))));
+        self.secrets.insert(name.to_owned(), Arc::new(SecretValue::new(Box::new(value))));
         self
     }
 
@@ -224,10 +192,7 @@ impl MemorySecrets {
     #[must_use]
     pub fn with_connection(mut self, kind: &str, name: &str, fields: Value) -> Self {
         let named = self.connections.entry(kind.to_owned()).or_default();
-        named.insert(
-            name.to_owned(),
-            Arc::new(SecretValue::new(Box::new(fields))),
-        );
+        named.insert(name.to_owned(), Arc::new(SecretValue::new(Box::new(fields))));
         self
     }
 }
@@ -243,34 +208,19 @@ impl SecretStore for MemorySecrets {
     }
 
     async fn secrets(&self) -> Result<BTreeMap<String, SecretValue>, StoreError> {
-        Ok(self
-            .secrets
-            .iter()
-            .map(|(name, value)| (name.clone(), copy(value)))
-            .collect())
+        Ok(self.secrets.iter().map(|(name, value)| (name.clone(), copy(value))).collect())
     }
 
     async fn connection(&self, kind: &str, name: &str) -> Result<Option<SecretValue>, StoreError> {
-        Ok(self
-            .connections
-            .get(kind)
-            .and_then(|named| named.get(name))
-            .map(|value| copy(value)))
+        Ok(self.connections.get(kind).and_then(|named| named.get(name)).map(|value| copy(value)))
     }
 
     async fn connections(
         &self,
     ) -> Result<BTreeMap<String, BTreeMap<String, SecretValue>>, StoreError> {
         let copies = |named: &BTreeMap<String, Arc<SecretValue>>| {
-            named
-                .iter()
-                .map(|(name, value)| (name.clone(), copy(value)))
-                .collect()
+            named.iter().map(|(name, value)| (name.clone(), copy(value))).collect()
         };
-        Ok(self
-            .connections
-            .iter()
-            .map(|(kind, named)| (kind.clone(), copies(named)))
-            .collect())
+        Ok(self.connections.iter().map(|(kind, named)| (kind.clone(), copies(named))).collect())
     }
 }

@@ -38,11 +38,7 @@ impl Value {
     /// Where the text is no JSON, holds more than one value, a number beyond the range of doubles
     /// or more than [`MAX_DEPTH`] levels.
     pub fn from_json(text: &str) -> Result<Self, JsonError> {
-        let mut reader = Reader {
-            bytes: text.as_bytes(),
-            text,
-            offset: 0,
-        };
+        let mut reader = Reader { bytes: text.as_bytes(), text, offset: 0 };
         let value = reader.value(0)?;
         reader.skip_space();
         match reader.peek() {
@@ -110,13 +106,10 @@ impl Value {
         match self {
             Self::Number(number) => number.to_json().is_none().then(Vec::new),
             Self::List(items) => items.iter().enumerate().find_map(|(index, item)| {
-                item.first_unencodable()
-                    .map(|path| prefixed(index.to_string(), path))
+                item.first_unencodable().map(|path| prefixed(index.to_string(), path))
             }),
             Self::Map(map) => map.iter().find_map(|(key, value)| {
-                value
-                    .first_unencodable()
-                    .map(|path| prefixed(key.to_string(), path))
+                value.first_unencodable().map(|path| prefixed(key.to_string(), path))
             }),
             _ => None,
         }
@@ -185,14 +178,9 @@ pub(crate) fn decode(encoding: &str, data: &[u8]) -> Result<Value, TransferError
     match encoding {
         "" => Ok(Value::from_bytes(data)),
         "base64" => {
-            let packed: Vec<u8> = data
-                .iter()
-                .copied()
-                .filter(|byte| !matches!(byte, b'\r' | b'\n'))
-                .collect();
-            let bytes = STANDARD
-                .decode(packed)
-                .map_err(|_| TransferError::BadBase64)?;
+            let packed: Vec<u8> =
+                data.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+            let bytes = STANDARD.decode(packed).map_err(|_| TransferError::BadBase64)?;
             Ok(Value::from_bytes(&bytes))
         }
         other => Err(TransferError::UnknownEncoding(other.to_owned())),
@@ -204,11 +192,7 @@ fn prefixed(first: String, rest: Vec<String>) -> Vec<String> {
 }
 
 fn write_encoded(bytes: &[u8], out: &mut String) {
-    let _ = write!(
-        out,
-        r#"{{"$encoding":"base64","data":"{}"}}"#,
-        STANDARD.encode(bytes)
-    );
+    let _ = write!(out, r#"{{"$encoding":"base64","data":"{}"}}"#, STANDARD.encode(bytes));
 }
 
 fn write_string(text: &str, out: &mut String) {
@@ -237,10 +221,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn error(&self, problem: &'static str) -> JsonError {
-        JsonError {
-            problem,
-            offset: self.offset,
-        }
+        JsonError { problem, offset: self.offset }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -260,11 +241,7 @@ impl Reader<'_> {
     }
 
     fn word(&mut self, word: &str, value: Value) -> Result<Value, JsonError> {
-        if self
-            .bytes
-            .get(self.offset..)
-            .is_some_and(|rest| rest.starts_with(word.as_bytes()))
-        {
+        if self.bytes.get(self.offset..).is_some_and(|rest| rest.starts_with(word.as_bytes())) {
             self.offset += word.len();
             return Ok(value);
         }
@@ -341,11 +318,7 @@ impl Reader<'_> {
         while matches!(self.peek(), Some(b'0'..=b'9')) {
             self.offset += 1;
         }
-        if self.offset == start {
-            Err(self.error("expected a digit"))
-        } else {
-            Ok(())
-        }
+        if self.offset == start { Err(self.error("expected a digit")) } else { Ok(()) }
     }
 
     fn number(&mut self) -> Result<Value, JsonError> {
@@ -369,10 +342,7 @@ impl Reader<'_> {
             .get(start..self.offset)
             .and_then(Number::parse_json)
             .map(Value::Number)
-            .ok_or(JsonError {
-                problem: "a number out of range",
-                offset: start,
-            })
+            .ok_or(JsonError { problem: "a number out of range", offset: start })
     }
 
     fn string(&mut self) -> Result<String, JsonError> {
@@ -400,9 +370,7 @@ impl Reader<'_> {
     }
 
     fn escape(&mut self) -> Result<char, JsonError> {
-        let escape = self
-            .peek()
-            .ok_or_else(|| self.error("the text ends inside a string"))?;
+        let escape = self.peek().ok_or_else(|| self.error("the text ends inside a string"))?;
         self.offset += 1;
         Ok(match escape {
             b'"' => '"',
@@ -562,27 +530,17 @@ mod tests {
         for (text, written) in [
             (" null ", "null"),
             ("[1, -2.50, 1e3, true]", "[1,-2.5,1000,true]"),
-            (
-                r#"{"b": 1, "a": {"c": []}, "b": 2}"#,
-                r#"{"a":{"c":[]},"b":2}"#,
-            ),
+            (r#"{"b": 1, "a": {"c": []}, "b": 2}"#, r#"{"a":{"c":[]},"b":2}"#),
             (r#""\u00e5\ud83d\ude00\ud83d\n""#, "\"å😀\u{fffd}\\n\""),
             (r#""a<b>&""#, r#""a\u003cb\u003e\u0026""#),
-            (
-                r#""nul\u0000""#,
-                r#"{"$encoding":"base64","data":"bnVsAA=="}"#,
-            ),
+            (r#""nul\u0000""#, r#"{"$encoding":"base64","data":"bnVsAA=="}"#),
             ("18446744073709551615", "18446744073709551615"),
         ] {
             let value = Value::from_json(text).unwrap();
             assert_eq!(value.to_json(), written);
             // serde_json refuses the lone surrogate.
             if !text.contains("ud83d\\n") {
-                assert_eq!(
-                    serde_json::from_str::<Value>(text).unwrap(),
-                    value,
-                    "{text}"
-                );
+                assert_eq!(serde_json::from_str::<Value>(text).unwrap(), value, "{text}");
             }
         }
     }
@@ -590,9 +548,7 @@ mod tests {
     #[test]
     fn refuses() {
         let deep = "[".repeat(600);
-        for text in [
-            "", "nul", "[1,]", "{\"a\"}", "01", "1.", "1e999", "\"\n\"", "1 2", &deep,
-        ] {
+        for text in ["", "nul", "[1,]", "{\"a\"}", "01", "1.", "1e999", "\"\n\"", "1 2", &deep] {
             assert!(Value::from_json(text).is_err(), "{text:.20}");
         }
     }
@@ -600,10 +556,7 @@ mod tests {
     #[test]
     fn transfer_form_round_trips() {
         let value = Value::list([Value::from_bytes(&[0xff, 0]), Value::from("plain")]);
-        let read = Value::from_json(&value.to_json())
-            .unwrap()
-            .decode_transfer()
-            .unwrap();
+        let read = Value::from_json(&value.to_json()).unwrap().decode_transfer().unwrap();
         assert_eq!(read, value);
         let unknown = Value::from_json(r#"{"$encoding": "rot13", "data": "x"}"#).unwrap();
         assert_eq!(

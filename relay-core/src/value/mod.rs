@@ -102,9 +102,7 @@ impl Value {
 
     /// An object of these members; a later duplicate wins.
     pub fn map<K: Into<Arc<str>>>(members: impl IntoIterator<Item = (K, Self)>) -> Self {
-        Self::Map(Arc::new(
-            members.into_iter().map(|(k, v)| (k.into(), v)).collect(),
-        ))
+        Self::Map(Arc::new(members.into_iter().map(|(k, v)| (k.into(), v)).collect()))
     }
 
     /// A list of these items.

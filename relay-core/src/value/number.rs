@@ -17,10 +17,7 @@ pub enum Number {
 impl Number {
     /// The nearest double.
     #[must_use]
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "rounding to the nearest double is the rule"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "rounding to the nearest double is the rule")]
     pub fn as_f64(self) -> f64 {
         match self {
             Self::Int(value) => value as f64,
@@ -31,10 +28,7 @@ impl Number {
 
     /// The integer, if this is one that fits, a double such as `3.0` included.
     #[must_use]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "guarded by the range and fraction checks"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "guarded by the range and fraction checks")]
     pub fn as_i64(self) -> Option<i64> {
         // 2^63 is the first double above the range.
         const LIMIT: f64 = 9_223_372_036_854_775_808.0;
@@ -61,10 +55,7 @@ impl Number {
                 return Some(Self::Unsigned(value));
             }
         }
-        text.parse::<f64>()
-            .ok()
-            .filter(|value| value.is_finite())
-            .map(Self::Float)
+        text.parse::<f64>().ok().filter(|value| value.is_finite()).map(Self::Float)
     }
 
     /// The JSON form (`expressions.md` §2.1): exponents below 1e-6 and from 1e21 on. `None` for
@@ -182,20 +173,10 @@ mod tests {
 
     #[test]
     fn integers_stay_exact() {
-        for text in [
-            "9007199254740993",
-            "-9223372036854775808",
-            "18446744073709551615",
-        ] {
-            assert_eq!(
-                Number::parse_json(text).map(Number::to_plain).as_deref(),
-                Some(text)
-            );
+        for text in ["9007199254740993", "-9223372036854775808", "18446744073709551615"] {
+            assert_eq!(Number::parse_json(text).map(Number::to_plain).as_deref(), Some(text));
         }
-        assert!(matches!(
-            Number::parse_json("18446744073709551616"),
-            Some(Number::Float(_))
-        ));
+        assert!(matches!(Number::parse_json("18446744073709551616"), Some(Number::Float(_))));
         assert!(Number::parse_json("1e999").is_none());
     }
 }

@@ -19,10 +19,7 @@ impl Value {
     #[must_use]
     pub(crate) fn to_operand_text(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        self.write_general(
-            |number| Number::Float(number.as_f64()).to_general(),
-            &mut out,
-        );
+        self.write_general(|number| Number::Float(number.as_f64()).to_general(), &mut out);
         out
     }
 
@@ -140,11 +137,7 @@ mod tests {
             ("1e6", "1e+06"),
         ] {
             let value = Value::from_json(json).unwrap();
-            assert_eq!(
-                String::from_utf8(value.to_general_text()).unwrap(),
-                expected,
-                "{json}"
-            );
+            assert_eq!(String::from_utf8(value.to_general_text()).unwrap(), expected, "{json}");
         }
         assert_eq!(Value::from(1_000_000).to_operand_text(), b"1e+06");
     }
@@ -153,9 +146,6 @@ mod tests {
     fn template_text() {
         let value = Value::from_json(r#"{"a": [1, {}], "b": "<x>"}"#).unwrap();
         let text = String::from_utf8(value.to_template_text().unwrap()).unwrap();
-        assert_eq!(
-            text,
-            "{\n\t\"a\": [\n\t\t1,\n\t\t{}\n\t],\n\t\"b\": \"\\u003cx\\u003e\"\n}"
-        );
+        assert_eq!(text, "{\n\t\"a\": [\n\t\t1,\n\t\t{}\n\t],\n\t\"b\": \"\\u003cx\\u003e\"\n}");
     }
 }

@@ -26,10 +26,7 @@ pub fn read(text: &str) -> Stream {
     }
     let mut problems = composer.problems;
     problems.sort_by_key(|problem| problem.location);
-    Stream {
-        documents,
-        problems,
-    }
+    Stream { documents, problems }
 }
 
 struct Composer<'t> {
@@ -41,18 +38,12 @@ struct Composer<'t> {
 }
 
 fn location(span: Span) -> Location {
-    Location {
-        line: span.start.line(),
-        column: span.start.col() + 1,
-    }
+    Location { line: span.start.line(), column: span.start.col() + 1 }
 }
 
 fn syntax(error: &ScanError) -> Problem {
     let marker = error.marker();
-    let location = Location {
-        line: marker.line(),
-        column: marker.col() + 1,
-    };
+    let location = Location { line: marker.line(), column: marker.col() + 1 };
     // The parser reports an alias without anchor as any other error.
     let kind = if error.info().contains("unknown anchor") {
         ProblemKind::Alias
@@ -112,20 +103,11 @@ impl<'t> Composer<'t> {
             Event::Alias(id) => self.alias(id, location),
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
-                let content = Content::Scalar {
-                    text: text.as_ref().into(),
-                    plain,
-                };
+                let content = Content::Scalar { text: text.as_ref().into(), plain };
                 let tag = tag_of(tag.as_deref());
                 Ok(self.finish(
                     anchor,
-                    Node {
-                        location,
-                        anchor: None,
-                        tag,
-                        content: Arc::new(content),
-                        weight: 1,
-                    },
+                    Node { location, anchor: None, tag, content: Arc::new(content), weight: 1 },
                 ))
             }
             Event::SequenceStart(anchor, tag) => {
@@ -143,38 +125,16 @@ impl<'t> Composer<'t> {
                 }
                 let tag = tag_of(tag.as_deref());
                 let content = Arc::new(Content::Sequence(items));
-                Ok(self.finish(
-                    anchor,
-                    Node {
-                        location,
-                        anchor: None,
-                        tag,
-                        content,
-                        weight,
-                    },
-                ))
+                Ok(self.finish(anchor, Node { location, anchor: None, tag, content, weight }))
             }
             Event::MappingStart(anchor, tag) => {
                 self.open.insert(anchor);
                 let (entries, weight) = self.mapping(depth)?;
                 let tag = tag_of(tag.as_deref());
                 let content = Arc::new(Content::Mapping(entries));
-                Ok(self.finish(
-                    anchor,
-                    Node {
-                        location,
-                        anchor: None,
-                        tag,
-                        content,
-                        weight,
-                    },
-                ))
+                Ok(self.finish(anchor, Node { location, anchor: None, tag, content, weight }))
             }
-            _ => Err(Problem::new(
-                ProblemKind::Syntax,
-                location,
-                "expected a value",
-            )),
+            _ => Err(Problem::new(ProblemKind::Syntax, location, "expected a value")),
         })
     }
 
@@ -192,18 +152,10 @@ impl<'t> Composer<'t> {
             return Err(Problem::new(ProblemKind::Alias, location, text));
         }
         let target = self.anchors.get(&id).ok_or_else(|| {
-            Problem::new(
-                ProblemKind::Alias,
-                location,
-                "the alias has no anchor before it",
-            )
+            Problem::new(ProblemKind::Alias, location, "the alias has no anchor before it")
         })?;
         let anchor = Some(target.anchor.unwrap_or(target.location));
-        Ok(Node {
-            location,
-            anchor,
-            ..target.clone()
-        })
+        Ok(Node { location, anchor, ..target.clone() })
     }
 
     fn mapping(&mut self, depth: usize) -> Result<(Vec<(Node, Node)>, usize), Problem> {
@@ -229,8 +181,7 @@ impl<'t> Composer<'t> {
                 if let Some(first) = seen.get(text) {
                     let line = first.line;
                     let text = format!("the key {text:?} is there already, at line {line}");
-                    self.problems
-                        .push(Problem::new(ProblemKind::DuplicateKey, key.location, text));
+                    self.problems.push(Problem::new(ProblemKind::DuplicateKey, key.location, text));
                     continue;
                 }
                 seen.insert(text.clone(), key.location);

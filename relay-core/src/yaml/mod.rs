@@ -158,19 +158,12 @@ impl Node {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Self> {
         let entries = self.as_mapping()?;
-        entries
-            .iter()
-            .find(|(k, _)| k.as_scalar().is_some_and(|k| &**k == key))
-            .map(|(_, v)| v)
+        entries.iter().find(|(k, _)| k.as_scalar().is_some_and(|k| &**k == key)).map(|(_, v)| v)
     }
 }
 
 impl Problem {
     pub(crate) fn new(kind: ProblemKind, location: Location, text: impl Into<String>) -> Self {
-        Self {
-            kind,
-            location,
-            text: text.into(),
-        }
+        Self { kind, location, text: text.into() }
     }
 }

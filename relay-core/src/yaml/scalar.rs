@@ -78,9 +78,7 @@ fn integer(text: &str) -> Option<Number> {
 fn float(text: &str) -> Option<Number> {
     let digits = text.trim_start_matches(['+', '-']);
     let plain = text.len() - digits.len() <= 1
-        && digits
-            .chars()
-            .all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'))
+        && digits.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'))
         && digits.contains(|c: char| c.is_ascii_digit())
         && digits.starts_with(|c: char| c.is_ascii_digit() || c == '.');
     if !plain {
@@ -101,9 +99,7 @@ fn timestamp(text: &str) -> Option<Timestamp> {
     }
     let date = Date::new(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?).ok()?;
     if time.is_empty() {
-        return TimeZone::UTC
-            .to_timestamp(date.to_datetime(Time::midnight()))
-            .ok();
+        return TimeZone::UTC.to_timestamp(date.to_datetime(Time::midnight())).ok();
     }
     let blank = time.starts_with(' ');
     let clock = time.get(1..)?;
@@ -126,12 +122,8 @@ fn timestamp(text: &str) -> Option<Timestamp> {
     }
     let (second, fraction) = seconds.split_once('.').unwrap_or((seconds, "0"));
     let nanoseconds = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
-    let time = Time::new(
-        hour.parse().ok()?,
-        minute.parse().ok()?,
-        second.parse().ok()?,
-        nanoseconds,
-    );
+    let time =
+        Time::new(hour.parse().ok()?, minute.parse().ok()?, second.parse().ok()?, nanoseconds);
     offset.to_timestamp(date.to_datetime(time.ok()?)).ok()
 }
 

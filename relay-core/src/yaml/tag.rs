@@ -12,30 +12,12 @@ struct ReferenceTag {
 }
 
 const REFERENCES: &[ReferenceTag] = &[
-    ReferenceTag {
-        kind: "Secret",
-        fields: &["name"],
-    },
-    ReferenceTag {
-        kind: "Parameter",
-        fields: &["name"],
-    },
-    ReferenceTag {
-        kind: "Data",
-        fields: &["query"],
-    },
-    ReferenceTag {
-        kind: "Connection",
-        fields: &["type", "name"],
-    },
-    ReferenceTag {
-        kind: "Output",
-        fields: &["from", "name"],
-    },
-    ReferenceTag {
-        kind: "Answer",
-        fields: &["askRef", "name"],
-    },
+    ReferenceTag { kind: "Secret", fields: &["name"] },
+    ReferenceTag { kind: "Parameter", fields: &["name"] },
+    ReferenceTag { kind: "Data", fields: &["query"] },
+    ReferenceTag { kind: "Connection", fields: &["type", "name"] },
+    ReferenceTag { kind: "Output", fields: &["from", "name"] },
+    ReferenceTag { kind: "Answer", fields: &["askRef", "name"] },
 ];
 
 /// The names of all reference tags.
@@ -70,12 +52,9 @@ impl Node {
                 (_, true) => scalar::resolve(text),
                 (_, false) => Value::Text(text.clone()),
             },
-            Content::Sequence(items) => Value::list(
-                items
-                    .iter()
-                    .map(|item| item.to_tree(problems))
-                    .collect::<Vec<_>>(),
-            ),
+            Content::Sequence(items) => {
+                Value::list(items.iter().map(|item| item.to_tree(problems)).collect::<Vec<_>>())
+            }
             Content::Mapping(entries) => {
                 let mut map = Map::new();
                 for (key, value) in entries {
@@ -110,11 +89,7 @@ impl Node {
             // A quoted scalar stays a string.
             Content::Scalar { text, plain: false } => Value::list([Value::Text(text.clone())]),
             Content::Scalar { text, plain: true } => Value::list([scalar::resolve(text)]),
-            _ => Self {
-                tag: None,
-                ..self.clone()
-            }
-            .to_tree(problems),
+            _ => Self { tag: None, ..self.clone() }.to_tree(problems),
         };
         Value::map([(format!("$fn.{function}"), arguments)])
     }
@@ -171,26 +146,15 @@ fn has_fields(entries: &[(Node, Node)], fields: &[&str]) -> bool {
 
 fn shapes(kind: &str, fields: &[&str]) -> String {
     let named: Vec<_> = fields.iter().map(|field| format!("{field}: …")).collect();
-    let single = if fields.len() == 1 {
-        format!("`!{kind} {}`, ", fields.join(""))
-    } else {
-        String::new()
-    };
-    format!(
-        "write {single}`!{kind} [{}]` or `!{kind} {{{}}}`",
-        fields.join(", "),
-        named.join(", ")
-    )
+    let single =
+        if fields.len() == 1 { format!("`!{kind} {}`, ", fields.join("")) } else { String::new() };
+    format!("write {single}`!{kind} [{}]` or `!{kind} {{{}}}`", fields.join(", "), named.join(", "))
 }
 
 fn key_text(key: &Node, problems: &mut Vec<Problem>) -> Option<Arc<str>> {
     if let Some(text) = key.as_scalar() {
         return Some(text.clone());
     }
-    problems.push(Problem::new(
-        ProblemKind::BadShape,
-        key.location,
-        "a key has to be a scalar",
-    ));
+    problems.push(Problem::new(ProblemKind::BadShape, key.location, "a key has to be a scalar"));
     None
 }

@@ -1,4 +1,3 @@
-
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
@@ -70,10 +69,7 @@ impl Env {
             process: status
                 .get("exitCode")
                 .and_then(Json::as_i64)
-                .map(|exit_code| ProcessState {
-                    exit_code,
-                    timestamp,
-                }),
+                .map(|exit_code| ProcessState { exit_code, timestamp }),
             when: outcome.map(|outcome| WhenCondition { outcome, timestamp }),
         })
     }
@@ -85,25 +81,18 @@ impl Resolver for Env {
         Ok(match reference {
             Reference::Parameter { name } => self.parameters.get(&**name).cloned(),
             Reference::Secret { name } => self.secrets.get(&**name).cloned(),
-            Reference::Connection { kind, name } => self
-                .connections
-                .get(&**kind)
-                .and_then(|named| named.get(&**name))
-                .cloned(),
-            Reference::Output { from, name } => self
-                .outputs
-                .get(&**from)
-                .and_then(|named| named.get(&**name))
-                .cloned(),
-            Reference::Answer { ask, name } => self
-                .answers
-                .get(&**ask)
-                .and_then(|answers| answers.get(name))
-                .cloned(),
-            Reference::Status { action, property } => self
-                .status(action)
-                .and_then(|status| status.property(property))
-                .map(Value::Bool),
+            Reference::Connection { kind, name } => {
+                self.connections.get(&**kind).and_then(|named| named.get(&**name)).cloned()
+            }
+            Reference::Output { from, name } => {
+                self.outputs.get(&**from).and_then(|named| named.get(&**name)).cloned()
+            }
+            Reference::Answer { ask, name } => {
+                self.answers.get(&**ask).and_then(|answers| answers.get(name)).cloned()
+            }
+            Reference::Status { action, property } => {
+                self.status(action).and_then(|status| status.property(property)).map(Value::Bool)
+            }
             _ => None,
         })
     }
@@ -111,17 +100,12 @@ impl Resolver for Env {
     async fn members(&self, collection: &Collection) -> Result<Value, ResolveError> {
         let nested = |all: &BTreeMap<String, BTreeMap<String, Value>>| {
             Value::map(all.iter().map(|(kind, named)| {
-                let named = named
-                    .iter()
-                    .map(|(name, value)| (name.as_str(), value.clone()));
+                let named = named.iter().map(|(name, value)| (name.as_str(), value.clone()));
                 (kind.as_str(), Value::map(named))
             }))
         };
         let flat = |all: &BTreeMap<String, Value>| {
-            Value::map(
-                all.iter()
-                    .map(|(name, value)| (name.as_str(), value.clone())),
-            )
+            Value::map(all.iter().map(|(name, value)| (name.as_str(), value.clone())))
         };
         Ok(match collection {
             Collection::Parameters => flat(&self.parameters),
@@ -162,11 +146,7 @@ fn parse_yaml(text: &str) -> Result<Value, Json> {
         return Err(error(kind(problem)));
     }
     let mut problems = Vec::new();
-    let tree = stream
-        .documents
-        .first()
-        .ok_or_else(|| error("empty"))?
-        .to_tree(&mut problems);
+    let tree = stream.documents.first().ok_or_else(|| error("empty"))?.to_tree(&mut problems);
     match problems.first() {
         Some(problem) => Err(error(kind(problem))),
         None => Ok(tree),
@@ -262,10 +242,7 @@ fn joined(ids: &Json) -> Json {
             .iter()
             .map(|id| {
                 let order = ["type", "from", "askRef", "action", "name", "property"];
-                let parts: Vec<_> = order
-                    .iter()
-                    .filter_map(|key| id.get(key)?.as_str())
-                    .collect();
+                let parts: Vec<_> = order.iter().filter_map(|key| id.get(key)?.as_str()).collect();
                 parts.join("/")
             })
             .collect();
@@ -295,8 +272,7 @@ fn same(a: &Json, b: &Json, unordered: bool) -> bool {
         }
         (Json::Object(a), Json::Object(b)) => {
             a.len() == b.len()
-                && a.iter()
-                    .all(|(key, a)| b.get(key).is_some_and(|b| same(a, b, unordered)))
+                && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b, unordered)))
         }
         _ => a == b,
     }
@@ -314,19 +290,16 @@ fn agrees(case: &Case, got: &Json) -> bool {
         (Some(a), Some(b)) => same(a, b, unordered),
         _ => return false,
     };
-    let complete = expect
-        .get("complete")
-        .is_none_or(|complete| got.get("complete") == Some(complete));
+    let complete =
+        expect.get("complete").is_none_or(|complete| got.get("complete") == Some(complete));
     value && complete && expect.get("unresolvable") == got.get("unresolvable")
 }
 
 #[tokio::test]
 async fn conformance() {
     let mut texts = vec![include_str!("../cases/expressions.json").to_owned()];
-    for path in std::env::var("RELAY_CASES")
-        .unwrap_or_default()
-        .split(':')
-        .filter(|p| !p.is_empty())
+    for path in
+        std::env::var("RELAY_CASES").unwrap_or_default().split(':').filter(|p| !p.is_empty())
     {
         texts.push(std::fs::read_to_string(path).unwrap());
     }
@@ -364,11 +337,7 @@ async fn conformance() {
 #[tokio::test]
 async fn conformance_of_late_references() {
     let cases: Cases = serde_json::from_str(include_str!("../cases/expressions.json")).unwrap();
-    for case in cases
-        .cases
-        .iter()
-        .filter(|case| case.op.is_none() && case.tree.is_some())
-    {
+    for case in cases.cases.iter().filter(|case| case.op.is_none() && case.tree.is_some()) {
         let tree = Value::from_json(&case.tree.as_ref().unwrap().to_string()).unwrap();
         let expression = Expression::parse(&tree);
         let late = expression.resolve(&case.env, now(case)).await;

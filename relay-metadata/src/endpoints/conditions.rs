@@ -12,22 +12,13 @@ pub(crate) async fn decide(
     State(app): State<App>,
     caller: Authenticated,
 ) -> Result<Document, ApiError> {
-    let conditions = caller
-        .definition()?
-        .conditions()
-        .await
-        .map_err(ApiError::reading)?;
+    let conditions = caller.definition()?.conditions().await.map_err(ApiError::reading)?;
     let null = Expression::data(Value::Null);
     let Some(conditions) = conditions.filter(|conditions| *conditions != null) else {
         return Ok(decision(true, true, ""));
     };
-    let evaluation = conditions
-        .resolve(&caller.resolver(true), app.clock.now())
-        .await;
-    match evaluation
-        .map_err(ApiError::from)
-        .and_then(|evaluation| judge(&evaluation))
-    {
+    let evaluation = conditions.resolve(&caller.resolver(true), app.clock.now()).await;
+    match evaluation.map_err(ApiError::from).and_then(|evaluation| judge(&evaluation)) {
         // A backend that fails says nothing about the conditions.
         Err(error) if error.entry().status.is_client_error() => {
             report(&app, &caller, &conditions, &error).await;
@@ -43,19 +34,11 @@ fn judge(evaluation: &Evaluation) -> Result<Document, ApiError> {
         Decision::NotSatisfied => Ok(decision(true, false, "one or more conditions failed")),
         Decision::Unresolved => {
             let missing = evaluation.unresolvable.descriptions().into_iter();
-            let problems = missing
-                .map(|missing| format!("{missing}: not found").into())
-                .collect();
+            let problems = missing.map(|missing| format!("{missing}: not found").into()).collect();
             let problem = ApiError::Unresolvable { problems };
-            Ok(decision(
-                false,
-                false,
-                &format!("unresolvable_error: {problem}"),
-            ))
+            Ok(decision(false, false, &format!("unresolvable_error: {problem}")))
         }
-        Decision::TypeError(kind) => Err(ApiError::ConditionType {
-            kind: kind.to_string(),
-        }),
+        Decision::TypeError(kind) => Err(ApiError::ConditionType { kind: kind.to_string() }),
     }
 }
 
@@ -76,9 +59,7 @@ async fn report(app: &App, caller: &Authenticated, conditions: &Expression, erro
     if !app.reported.note(caller.action(), &text) {
         return;
     }
-    let source = MessageSource::WhenEvaluation {
-        expression: conditions.source(),
-    };
+    let source = MessageSource::WhenEvaluation { expression: conditions.source() };
     let message = Message::new(source, app.clock.now(), &text);
     if let Err(error) = journal.add_message(message).await {
         app.reported.forget(caller.action(), &text);

@@ -14,10 +14,7 @@ pub(crate) async fn set(
 ) -> Result<StatusCode, ApiError> {
     let journal = caller.step_journal()?;
     let decorator = decorator(Members::of(&body?.0)?)?;
-    journal
-        .set_decorator(&name, decorator)
-        .await
-        .map_err(ApiError::writing)?;
+    journal.set_decorator(&name, decorator).await.map_err(ApiError::writing)?;
     Ok(StatusCode::CREATED)
 }
 
@@ -26,19 +23,12 @@ fn decorator(members: Members<'_>) -> Result<Decorator, ApiError> {
         Some("link") => {
             let uri = members.text("uri")?.unwrap_or_default();
             if !is_web_address(uri) {
-                return Err(ApiError::malformed(
-                    r#"the member "uri" is no http or https address"#,
-                ));
+                return Err(ApiError::malformed(r#"the member "uri" is no http or https address"#));
             }
             let description = members.text("description")?.unwrap_or_default().to_owned();
-            Ok(Decorator::Link {
-                description,
-                uri: uri.to_owned(),
-            })
+            Ok(Decorator::Link { description, uri: uri.to_owned() })
         }
-        Some(_) => Err(ApiError::malformed(
-            r#"the member "type" names no kind of decorator"#,
-        )),
+        Some(_) => Err(ApiError::malformed(r#"the member "type" names no kind of decorator"#)),
         None => Err(ApiError::malformed(r#"the member "type" is missing"#)),
     }
 }

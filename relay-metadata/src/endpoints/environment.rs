@@ -13,11 +13,7 @@ pub(crate) async fn all(
     caller: Authenticated,
 ) -> Result<Document, ApiError> {
     let environment = environment(&caller).await?;
-    evaluated(
-        &environment
-            .resolve(&caller.resolver(false), app.clock.now())
-            .await?,
-    )
+    evaluated(&environment.resolve(&caller.resolver(false), app.clock.now()).await?)
 }
 
 /// `GET /environment/{name}`: one variable, without a look at the others.
@@ -26,25 +22,12 @@ pub(crate) async fn one(
     caller: Authenticated,
     Path(name): Path<String>,
 ) -> Result<Document, ApiError> {
-    let variable = environment(&caller)
-        .await?
-        .get(&name)
-        .ok_or(ApiError::NotFound)?;
-    evaluated(
-        &variable
-            .resolve(&caller.resolver(false), app.clock.now())
-            .await?,
-    )
+    let variable = environment(&caller).await?.get(&name).ok_or(ApiError::NotFound)?;
+    evaluated(&variable.resolve(&caller.resolver(false), app.clock.now()).await?)
 }
 
 async fn environment(caller: &Authenticated) -> Result<Expression, ApiError> {
-    let environment = caller
-        .definition()?
-        .environment()
-        .await
-        .map_err(ApiError::reading)?;
+    let environment = caller.definition()?.environment().await.map_err(ApiError::reading)?;
     let null = Expression::data(Value::Null);
-    environment
-        .filter(|environment| *environment != null)
-        .ok_or(ApiError::NotFound)
+    environment.filter(|environment| *environment != null).ok_or(ApiError::NotFound)
 }

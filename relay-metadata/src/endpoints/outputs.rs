@@ -26,14 +26,9 @@ pub(crate) async fn get_called_metadata(
 async fn read(caller: &Authenticated, step: String, name: String) -> Result<Document, ApiError> {
     let journal = caller.step_journal()?;
     let known = StepName::new(&step).map_err(|_| ApiError::NotFound)?;
-    let output = journal
-        .output(&known, &name)
-        .await
-        .map_err(ApiError::reading)?;
+    let output = journal.output(&known, &name).await.map_err(ApiError::reading)?;
     let output = output.ok_or(ApiError::NotFound)?;
-    let metadata = output
-        .sensitive
-        .map(|yes| Value::map([("sensitive", yes.into())]));
+    let metadata = output.sensitive.map(|yes| Value::map([("sensitive", yes.into())]));
     Ok(Document::new(&Value::map([
         ("task_name", step.into()),
         ("key", name.into()),
@@ -49,10 +44,7 @@ pub(crate) async fn set(
     content: Result<Content, ApiError>,
 ) -> Result<StatusCode, ApiError> {
     let journal = caller.step_journal()?;
-    journal
-        .set_output(&name, content?.0)
-        .await
-        .map_err(ApiError::writing)?;
+    journal.set_output(&name, content?.0).await.map_err(ApiError::writing)?;
     Ok(StatusCode::CREATED)
 }
 
@@ -63,12 +55,7 @@ pub(crate) async fn describe(
     body: Result<Json, ApiError>,
 ) -> Result<StatusCode, ApiError> {
     let journal = caller.step_journal()?;
-    let sensitive = Members::of(&body?.0)?
-        .boolean("sensitive")?
-        .unwrap_or(false);
-    journal
-        .set_output_sensitive(&name, sensitive)
-        .await
-        .map_err(ApiError::writing)?;
+    let sensitive = Members::of(&body?.0)?.boolean("sensitive")?.unwrap_or(false);
+    journal.set_output_sensitive(&name, sensitive).await.map_err(ApiError::writing)?;
     Ok(StatusCode::CREATED)
 }

@@ -18,9 +18,6 @@ pub(crate) async fn get(
     }
     let value = secrets.secret(&name).await.map_err(ApiError::reading)?;
     let value = value.ok_or(ApiError::NotFound)?;
-    let members = [
-        ("key", name.into()),
-        ("value", value.expose_secret().clone()),
-    ];
+    let members = [("key", name.into()), ("value", value.expose_secret().clone())];
     Ok(Document::new(&Value::map(members)))
 }

@@ -15,19 +15,12 @@ pub(crate) async fn get(
     caller: Authenticated,
     RawQuery(query): RawQuery,
 ) -> Result<Document, ApiError> {
-    let spec = caller
-        .definition()?
-        .spec()
-        .await
-        .map_err(ApiError::reading)?;
+    let spec = caller.definition()?.spec().await.map_err(ApiError::reading)?;
     let spec = spec.ok_or(ApiError::NotFound)?;
 
     let asked = Query::parse(query.as_deref().unwrap_or_default());
-    let language = Language::from_name(asked.language.as_deref()).map_err(|unknown| {
-        ApiError::UnsupportedLanguage {
-            language: unknown.0,
-        }
-    })?;
+    let language = Language::from_name(asked.language.as_deref())
+        .map_err(|unknown| ApiError::UnsupportedLanguage { language: unknown.0 })?;
 
     let (resolver, now) = (caller.resolver(false), app.clock.now());
     let evaluation = match asked.text.as_deref() {
@@ -45,14 +38,8 @@ pub(crate) async fn get(
 pub(super) fn evaluated(evaluation: &Evaluation) -> Result<Document, ApiError> {
     if let Some(path) = evaluation.value.first_unencodable() {
         let problem = expr::Cause::NotEncodable;
-        let place = if path.is_empty() {
-            String::new()
-        } else {
-            format!("{}: ", path.join("."))
-        };
-        return Err(ApiError::Evaluation {
-            problem: format!("{place}{problem}"),
-        });
+        let place = if path.is_empty() { String::new() } else { format!("{}: ", path.join(".")) };
+        return Err(ApiError::Evaluation { problem: format!("{place}{problem}") });
     }
     Ok(Document::new(&Value::map([
         ("value", evaluation.value.clone()),

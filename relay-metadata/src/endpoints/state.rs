@@ -10,14 +10,7 @@ pub(crate) async fn get(
     caller: Authenticated,
     Path(name): Path<String>,
 ) -> Result<Document, ApiError> {
-    let value = caller
-        .journal()?
-        .state(&name)
-        .await
-        .map_err(ApiError::reading)?;
+    let value = caller.journal()?.state(&name).await.map_err(ApiError::reading)?;
     let value = value.ok_or(ApiError::NotFound)?;
-    Ok(Document::new(&Value::map([
-        ("key", name.into()),
-        ("value", value),
-    ])))
+    Ok(Document::new(&Value::map([("key", name.into()), ("value", value)])))
 }

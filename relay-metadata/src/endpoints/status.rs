@@ -20,10 +20,7 @@ pub(crate) async fn replace(
     };
     // Nobody asks for the status of a trigger: it is taken and goes nowhere.
     if matches!(caller.action(), Action::Step { .. }) {
-        journal
-            .set_status(status)
-            .await
-            .map_err(ApiError::writing)?;
+        journal.set_status(status).await.map_err(ApiError::writing)?;
     }
     Ok(StatusCode::CREATED)
 }
@@ -48,10 +45,7 @@ fn when(members: Members<'_>) -> Result<WhenCondition, ApiError> {
     .into_iter()
     .find(|outcome| outcome.as_str() == status);
     let unknown = || ApiError::malformed(format!("the member {NAME:?} is no status of conditions"));
-    Ok(WhenCondition {
-        outcome: outcome.ok_or_else(unknown)?,
-        timestamp: timestamp(members)?,
-    })
+    Ok(WhenCondition { outcome: outcome.ok_or_else(unknown)?, timestamp: timestamp(members)? })
 }
 
 /// The first moment of the calendar stands for "not given".

@@ -65,10 +65,7 @@ async fn accepted_credentials() {
         ("space", format!("Bearer   {token} ")),
         ("basic", basic(&format!(":{token}"))),
         ("basic token", basic(&format!("token:{token}"))),
-        (
-            "basic case",
-            basic(&format!(":{token}")).replace("Basic", "BASIC"),
-        ),
+        ("basic case", basic(&format!(":{token}")).replace("Basic", "BASIC")),
         ("timed", format!("Bearer {timed}")),
         ("endless", format!("Bearer {endless}")),
     ] {
@@ -126,14 +123,8 @@ async fn every_route_refuses_every_bad_credential_alike() {
         ("no run", vec![format!("Bearer {no_run}")]),
         ("unknown step", vec![format!("Bearer {unknown}")]),
     ];
-    for route in ROUTES
-        .iter()
-        .filter(|route| route.access() == Access::Callers)
-    {
-        let path = route
-            .path()
-            .replace("{name}", "x")
-            .replace("{step}", "build");
+    for route in ROUTES.iter().filter(|route| route.access() == Access::Callers) {
+        let path = route.path().replace("{name}", "x").replace("{step}", "build");
         let mut first: Option<Answer> = None;
         for (name, credentials) in &refused {
             let credentials: Vec<_> = credentials.iter().map(String::as_str).collect();
@@ -146,39 +137,21 @@ async fn every_route_refuses_every_bad_credential_alike() {
                 headers: answer.headers.clone(),
                 ..answer
             });
-            assert_eq!(
-                (&first.headers, &first.body),
-                (&answer.headers, &answer.body),
-                "{name}"
-            );
+            assert_eq!((&first.headers, &first.body), (&answer.headers, &answer.body), "{name}");
         }
         let answer = send(&api, route.method(), &path, &[&bearer]).await;
         assert_ne!(answer.status, 401, "{route:?}");
     }
-    let answer = send(
-        &api,
-        &Method::GET,
-        &format!("/conditions?token={token}"),
-        &[],
-    )
-    .await;
+    let answer = send(&api, &Method::GET, &format!("/conditions?token={token}"), &[]).await;
     assert_eq!(answer.status, 401, "a token in the query");
 }
 
 #[tokio::test]
 async fn what_a_caller_does_not_have_is_forbidden() {
     let api = World::new().serve();
-    for route in ROUTES
-        .iter()
-        .filter(|route| route.access() == Access::Callers)
-    {
-        let path = route
-            .path()
-            .replace("{name}", "x")
-            .replace("{step}", "build");
-        let answer = api
-            .by(&step("bare"), route.method().clone(), &path, None, "{}")
-            .await;
+    for route in ROUTES.iter().filter(|route| route.access() == Access::Callers) {
+        let path = route.path().replace("{name}", "x").replace("{step}", "build");
+        let answer = api.by(&step("bare"), route.method().clone(), &path, None, "{}").await;
         answer.fails(&path, 403, "rma_model_authorization_error");
     }
 }
@@ -198,9 +171,7 @@ impl Authenticator for Fixed {
                 Ok((**caller).clone())
             }
             Self::Caller(_) => Err(AuthenticateError::refused("another address")),
-            Self::Failing => Err(AuthenticateError::Backend(
-                "the pods are out of reach".into(),
-            )),
+            Self::Failing => Err(AuthenticateError::Backend("the pods are out of reach".into())),
         }
     }
 }
@@ -217,15 +188,8 @@ async fn ask(authenticator: Fixed, peer: &str) -> Answer {
     request.extensions_mut().insert(ConnectInfo(peer));
     let response = axum::Router::from(router).oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
-    let body = axum::body::to_bytes(body, usize::MAX)
-        .await
-        .unwrap()
-        .to_vec();
-    Answer {
-        status: parts.status,
-        headers: parts.headers,
-        body,
-    }
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
+    Answer { status: parts.status, headers: parts.headers, body }
 }
 
 fn caller(expires_at: Option<&str>) -> Fixed {
@@ -246,26 +210,15 @@ async fn addresses_are_those_of_the_connection() {
         ("10.0.0.8:4000", 401),
         ("[::1]:4000", 401),
     ] {
-        assert_eq!(
-            ask(caller(None), peer).await.status.as_u16(),
-            status,
-            "{peer}"
-        );
+        assert_eq!(ask(caller(None), peer).await.status.as_u16(), status, "{peer}");
     }
 }
 
 #[tokio::test]
 async fn a_caller_that_an_authenticator_keeps_expires_all_the_same() {
-    for (end, status) in [
-        (NOW, 401),
-        ("2031-02-03T04:05:05Z", 401),
-        ("2031-02-03T04:05:07Z", 200),
-    ] {
-        assert_eq!(
-            ask(caller(Some(end)), "10.0.0.7:1").await.status.as_u16(),
-            status,
-            "{end}"
-        );
+    for (end, status) in [(NOW, 401), ("2031-02-03T04:05:05Z", 401), ("2031-02-03T04:05:07Z", 200)]
+    {
+        assert_eq!(ask(caller(Some(end)), "10.0.0.7:1").await.status.as_u16(), status, "{end}");
     }
 }
 
@@ -280,13 +233,6 @@ async fn a_credential_that_cannot_be_checked_is_no_refusal() {
 async fn debug_shows_no_token() {
     let api = World::new().secret("s", "canary").serve();
     let token = signed(&api.key, |_| {}).await;
-    let shown = format!(
-        "{:?} {:?}",
-        api.router,
-        HashMap::<Action, relay_metadata::Stores>::new()
-    );
-    assert!(
-        !shown.contains("canary") && !shown.contains(&token),
-        "{shown}"
-    );
+    let shown = format!("{:?} {:?}", api.router, HashMap::<Action, relay_metadata::Stores>::new());
+    assert!(!shown.contains("canary") && !shown.contains(&token), "{shown}");
 }

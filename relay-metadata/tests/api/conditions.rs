@@ -12,34 +12,10 @@ async fn decisions() {
     for (name, conditions, resolved, success, message) in [
         ("null", "null".to_owned(), true, true, ""),
         ("true", "true".to_owned(), true, true, "all checks passed"),
-        (
-            "none at all",
-            "[]".to_owned(),
-            true,
-            true,
-            "all checks passed",
-        ),
-        (
-            "all true",
-            r#"[true, "${1 == 1}"]"#.to_owned(),
-            true,
-            true,
-            "all checks passed",
-        ),
-        (
-            "false",
-            "false".to_owned(),
-            true,
-            false,
-            "one or more conditions failed",
-        ),
-        (
-            "false first",
-            r#"[false, "x"]"#.to_owned(),
-            true,
-            false,
-            "one or more conditions failed",
-        ),
+        ("none at all", "[]".to_owned(), true, true, "all checks passed"),
+        ("all true", r#"[true, "${1 == 1}"]"#.to_owned(), true, true, "all checks passed"),
+        ("false", "false".to_owned(), true, false, "one or more conditions failed"),
+        ("false first", r#"[false, "x"]"#.to_owned(), true, false, "one or more conditions failed"),
         (
             "false beats unresolved",
             format!("[{later}, false]"),
@@ -47,36 +23,16 @@ async fn decisions() {
             false,
             "one or more conditions failed",
         ),
-        (
-            "unresolved",
-            format!("[true, {later}]"),
-            false,
-            false,
-            unresolved,
-        ),
-        (
-            "text waits too",
-            format!(r#"["x", {later}]"#),
-            false,
-            false,
-            unresolved,
-        ),
+        ("unresolved", format!("[true, {later}]"), false, false, unresolved),
+        ("text waits too", format!(r#"["x", {later}]"#), false, false, unresolved),
     ] {
         let api = World::new().conditions(&conditions).serve();
         let expected = json!({"resolved": resolved, "success": success, "message": message});
         api.get("/conditions").await.is(name, 200, expected);
-        assert_eq!(
-            api.journal.messages(&"build".parse().unwrap()),
-            [],
-            "{name}"
-        );
+        assert_eq!(api.journal.messages(&"build".parse().unwrap()), [], "{name}");
     }
     let expected = json!({"resolved": true, "success": true, "message": ""});
-    World::new()
-        .serve()
-        .get("/conditions")
-        .await
-        .is("not stored", 200, expected);
+    World::new().serve().get("/conditions").await.is("not stored", 200, expected);
 }
 
 #[tokio::test]
@@ -89,12 +45,7 @@ async fn what_is_missing_is_told_in_order() {
         )
         .serve();
     let answer = api.get("/conditions").await.json();
-    let lines: Vec<_> = answer["message"]
-        .as_str()
-        .unwrap()
-        .lines()
-        .skip(1)
-        .collect();
+    let lines: Vec<_> = answer["message"].as_str().unwrap().lines().skip(1).collect();
     assert_eq!(
         lines,
         [
@@ -117,79 +68,34 @@ async fn conditions_see_answers_outputs_and_statuses() {
         .serve();
     assert_eq!(api.get("/conditions").await.json()["resolved"], false);
     api.journal_of("build").set_state("approved", true.into());
-    api.journal_of("deploy")
-        .set_output("go", true.into())
-        .await
-        .unwrap();
+    api.journal_of("deploy").set_output("go", true.into()).await.unwrap();
     let status = r#"{"process_state": {"exit_code": 1, "timestamp": "2031-02-03T04:05:06Z"}}"#;
-    api.by(&step("deploy"), Method::PUT, "/status", None, status)
-        .await
-        .is_empty("status", 201);
+    api.by(&step("deploy"), Method::PUT, "/status", None, status).await.is_empty("status", 201);
     assert_eq!(api.get("/conditions").await.json()["success"], true);
 }
 
 #[tokio::test]
 async fn errors_are_answered_and_told_once() {
     for (name, conditions, code, text) in [
-        (
-            "number",
-            "[1]",
-            "rma_condition_type_error",
-            "provided a `number`.",
-        ),
-        (
-            "before false",
-            r#"["x", false]"#,
-            "rma_condition_type_error",
-            "`string`",
-        ),
-        (
-            "null in a list",
-            "[null]",
-            "rma_condition_type_error",
-            "`null`",
-        ),
+        ("number", "[1]", "rma_condition_type_error", "provided a `number`."),
+        ("before false", r#"["x", false]"#, "rma_condition_type_error", "`string`"),
+        ("null in a list", "[null]", "rma_condition_type_error", "`null`"),
         ("object", "{}", "rma_condition_type_error", "`object`"),
-        (
-            "list in a list",
-            "[[true]]",
-            "rma_condition_type_error",
-            "`list`",
-        ),
-        (
-            "function",
-            r#""${nope()}""#,
-            "rma_expression_evaluation_error",
-            "nope",
-        ),
+        ("list in a list", "[[true]]", "rma_condition_type_error", "`list`"),
+        ("function", r#""${nope()}""#, "rma_expression_evaluation_error", "nope"),
     ] {
         let api = World::new().conditions(conditions).serve();
         for _ in 0..3 {
             let answer = api.get("/conditions").await;
             answer.fails(name, 422, code);
-            assert!(
-                answer.friendly().contains(text),
-                "{name}: {}",
-                answer.friendly()
-            );
+            assert!(answer.friendly().contains(text), "{name}: {}", answer.friendly());
         }
         let messages = api.journal.messages(&"build".parse().unwrap());
-        let [
-            Message {
-                source,
-                time,
-                details,
-            },
-        ] = messages.as_slice()
-        else {
+        let [Message { source, time, details }] = messages.as_slice() else {
             panic!("{name}: {messages:?}")
         };
         let expression = Value::from_json(conditions).unwrap();
-        assert_eq!(
-            *source,
-            MessageSource::WhenEvaluation { expression },
-            "{name}"
-        );
+        assert_eq!(*source, MessageSource::WhenEvaluation { expression }, "{name}");
         assert_eq!(time.to_string(), crate::world::NOW, "{name}");
         assert!(details.contains(text), "{name}: {details}");
     }
@@ -198,8 +104,6 @@ async fn errors_are_answered_and_told_once() {
 #[tokio::test]
 async fn triggers_have_conditions_too() {
     let api = World::new().serve();
-    let answer = api
-        .by(&trigger(), Method::GET, "/conditions", None, Body::empty())
-        .await;
+    let answer = api.by(&trigger(), Method::GET, "/conditions", None, Body::empty()).await;
     assert_eq!(answer.json()["success"], true);
 }

@@ -33,15 +33,9 @@ impl Failing {
         let problem = "the name is too long".to_owned();
         Err(match self {
             Self::Refused => StoreError::Refused { doing, problem },
-            Self::TooLarge => StoreError::TooLarge {
-                doing,
-                size: 2_000_000,
-            },
+            Self::TooLarge => StoreError::TooLarge { doing, size: 2_000_000 },
             Self::Damaged => StoreError::Damaged { doing, problem },
-            Self::Backend => StoreError::Backend {
-                doing,
-                source: "connection reset".into(),
-            },
+            Self::Backend => StoreError::Backend { doing, source: "connection reset".into() },
         })
     }
 }
@@ -133,36 +127,16 @@ const WRITES: [(Method, &str, &str); 4] = [
     (Method::PUT, "/outputs/o", "1"),
     (Method::PUT, "/outputs/o/metadata", "{}"),
     (Method::PUT, "/status", "{}"),
-    (
-        Method::POST,
-        "/decorators/d",
-        r#"{"type": "link", "uri": "https://example.com"}"#,
-    ),
+    (Method::POST, "/decorators/d", r#"{"type": "link", "uri": "https://example.com"}"#),
 ];
 
 #[tokio::test]
 async fn failures_of_stores() {
     for (how, read, write) in [
-        (
-            Failing::Backend,
-            (500, "rma_model_read_error"),
-            (500, "rma_model_write_error"),
-        ),
-        (
-            Failing::Damaged,
-            (500, "rma_model_read_error"),
-            (500, "rma_model_write_error"),
-        ),
-        (
-            Failing::Refused,
-            (404, "rma_model_not_found_error"),
-            (422, "rma_model_unstorable_error"),
-        ),
-        (
-            Failing::TooLarge,
-            (500, "rma_model_read_error"),
-            (413, "rma_model_too_large_error"),
-        ),
+        (Failing::Backend, (500, "rma_model_read_error"), (500, "rma_model_write_error")),
+        (Failing::Damaged, (500, "rma_model_read_error"), (500, "rma_model_write_error")),
+        (Failing::Refused, (404, "rma_model_not_found_error"), (422, "rma_model_unstorable_error")),
+        (Failing::TooLarge, (500, "rma_model_read_error"), (413, "rma_model_too_large_error")),
     ] {
         let api = failing(how);
         for path in READS {
@@ -177,17 +151,9 @@ async fn failures_of_stores() {
         }
     }
     let answer = failing(Failing::TooLarge).put("/outputs/o", "1").await;
-    assert!(
-        answer.friendly().contains("2000000 bytes"),
-        "{}",
-        answer.friendly()
-    );
+    assert!(answer.friendly().contains("2000000 bytes"), "{}", answer.friendly());
     let answer = failing(Failing::Refused).put("/outputs/o", "1").await;
-    assert!(
-        answer.friendly().contains("the name is too long"),
-        "{}",
-        answer.friendly()
-    );
+    assert!(answer.friendly().contains("the name is too long"), "{}", answer.friendly());
 }
 
 #[tokio::test]
@@ -206,22 +172,10 @@ async fn a_failing_backend_is_not_the_fault_of_an_expression() {
     };
     let broken = Api::on(stores(Some(Arc::new(Failing::Backend))));
     let forbidden = Api::on(stores(None));
-    for path in [
-        "/spec",
-        "/spec?q=a",
-        "/environment",
-        "/environment/a",
-        "/conditions",
-    ] {
-        broken
-            .get(path)
-            .await
-            .fails(path, 500, "rma_model_read_error");
+    for path in ["/spec", "/spec?q=a", "/environment", "/environment/a", "/conditions"] {
+        broken.get(path).await.fails(path, 500, "rma_model_read_error");
         // The journal fails as well, so the message about it is lost; the answer is not.
-        forbidden
-            .get(path)
-            .await
-            .fails(path, 422, "rma_expression_evaluation_error");
+        forbidden.get(path).await.fails(path, 422, "rma_expression_evaluation_error");
     }
 }
 
@@ -259,28 +213,18 @@ fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
 
 #[tokio::test]
 async fn a_panic_is_an_error_like_others() {
-    let stores = Stores {
-        definition: Some(Arc::new(Rogue::Panicking)),
-        ..Default::default()
-    };
+    let stores = Stores { definition: Some(Arc::new(Rogue::Panicking)), ..Default::default() };
     let api = Api::on(stores);
     let answer = api.get("/spec").await;
     answer.fails("panic", 500, "rma_api_internal_error");
     assert!(!answer.text().contains("canary"));
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-    assert_eq!(
-        api.get("/conditions").await.status,
-        200,
-        "and the next request is served"
-    );
+    assert_eq!(api.get("/conditions").await.status, 200, "and the next request is served");
 }
 
 #[tokio::test]
 async fn a_request_that_takes_too_long_is_given_up() {
-    let stores = Stores {
-        definition: Some(Arc::new(Rogue::Stuck)),
-        ..Default::default()
-    };
+    let stores = Stores { definition: Some(Arc::new(Rogue::Stuck)), ..Default::default() };
     let mut api = Api::on(stores);
     api.router = api.router.with_limits(limits(|limits| {
         limits.request_time = Duration::from_millis(20);
@@ -296,24 +240,16 @@ async fn bodies_above_the_limit() {
     let size = 1 << 20;
     let path = "/outputs/o";
     let body = vec![b'x'; size];
-    api.by(&step("build"), Method::PUT, path, None, body)
-        .await
-        .is_empty("at the limit", 201);
+    api.by(&step("build"), Method::PUT, path, None, body).await.is_empty("at the limit", 201);
     let body = vec![b'x'; size + 1];
     let answer = api.by(&step("build"), Method::PUT, path, None, body).await;
     answer.fails("above", 413, "rma_api_request_too_large_error");
-    assert!(
-        answer.friendly().contains("1048576 bytes"),
-        "{}",
-        answer.friendly()
-    );
+    assert!(answer.friendly().contains("1048576 bytes"), "{}", answer.friendly());
 
     let piece = axum::body::Bytes::from(vec![b'x'; 1 << 16]);
     let pieces = std::iter::repeat_n(piece, 17).map(Ok::<_, std::io::Error>);
     let chunked = Body::from_stream(futures::stream::iter(pieces));
-    let answer = api
-        .by(&step("build"), Method::PUT, path, None, chunked)
-        .await;
+    let answer = api.by(&step("build"), Method::PUT, path, None, chunked).await;
     answer.fails("in pieces", 413, "rma_api_request_too_large_error");
 }
 
@@ -324,16 +260,12 @@ async fn bodies_that_do_not_arrive() {
     let api = world.serve();
     let stuck = futures::stream::pending::<Result<Vec<u8>, std::io::Error>>();
     let stuck = Body::from_stream(stuck);
-    let answer = api
-        .by(&step("build"), Method::PUT, "/status", None, stuck)
-        .await;
+    let answer = api.by(&step("build"), Method::PUT, "/status", None, stuck).await;
     answer.fails("stuck", 408, "rma_api_request_timeout_error");
 
     let broken = [Ok(b"{".to_vec()), Err(std::io::Error::other("reset"))];
     let broken = Body::from_stream(futures::stream::iter(broken));
-    let answer = api
-        .by(&step("build"), Method::PUT, "/status", None, broken)
-        .await;
+    let answer = api.by(&step("build"), Method::PUT, "/status", None, broken).await;
     answer.fails("broken", 422, "rma_api_malformed_request_error");
 }
 
@@ -344,11 +276,7 @@ fn the_catalogue_is_sound() {
         assert!(codes.insert(entry.code), "{} twice", entry.code);
         assert!(entry.code.ends_with("_error"), "{}", entry.code);
         assert!(entry.code.starts_with("rma_"), "{}", entry.code);
-        assert!(
-            entry.status.is_client_error() || entry.status.is_server_error(),
-            "{}",
-            entry.code
-        );
+        assert!(entry.status.is_client_error() || entry.status.is_server_error(), "{}", entry.code);
         for field in entry.template.split("{{").skip(1) {
             let (field, _) = field.split_once("}}").unwrap();
             let (_, name) = field.split_once(' ').unwrap_or(("", field));
@@ -362,10 +290,7 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .write(bytes)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
     }
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
@@ -399,42 +324,22 @@ async fn the_log_names_requests_and_causes_and_no_secrets() {
         .serve();
     let token = api.token(&step("build")).await;
     let wrong = Api::on(Stores::default()).token(&step("build")).await;
-    for path in [
-        "/spec",
-        "/spec?q=a",
-        "/spec?q=canary-3",
-        "/secrets/s",
-        "/conditions",
-        "/state/x",
-    ] {
+    for path in ["/spec", "/spec?q=a", "/spec?q=canary-3", "/secrets/s", "/conditions", "/state/x"]
+    {
         let answer = api.get(path).await;
         if answer.status != 200 {
-            assert!(
-                !answer.text().contains("canary-1"),
-                "{path}: {}",
-                answer.text()
-            );
+            assert!(!answer.text().contains("canary-1"), "{path}: {}", answer.text());
         }
     }
-    api.put("/outputs/o", r#""canary-4""#)
-        .await
-        .is_empty("output", 201);
-    api.put("/outputs/o", "canary-5")
-        .await
-        .fails("output", 422, "rma_api_malformed_request_error");
+    api.put("/outputs/o", r#""canary-4""#).await.is_empty("output", 201);
+    api.put("/outputs/o", "canary-5").await.fails("output", 422, "rma_api_malformed_request_error");
     let refused = Request::builder()
         .uri("/spec")
-        .header(
-            header::AUTHORIZATION,
-            format!("Bearer {}", wrong.expose_secret()),
-        )
+        .header(header::AUTHORIZATION, format!("Bearer {}", wrong.expose_secret()))
         .body(Body::empty())
         .unwrap();
     assert_eq!(api.send(refused).await.status, 401);
-    failing(Failing::Backend)
-        .get("/spec")
-        .await
-        .fails("backend", 500, "rma_model_read_error");
+    failing(Failing::Backend).get("/spec").await.fails("backend", 500, "rma_model_read_error");
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     for expected in [

@@ -11,43 +11,18 @@ async fn bodies_by_media_type() {
     let api = World::new().serve();
     let path = "/outputs/o";
     for (name, media_type, body, expected) in [
-        (
-            "json",
-            Some("application/json"),
-            br#"{"a": [1, null]}"#.as_slice(),
-            r#"{"a":[1,null]}"#,
-        ),
-        (
-            "parameters",
-            Some("application/json; charset=utf-8"),
-            b"1",
-            "1",
-        ),
+        ("json", Some("application/json"), br#"{"a": [1, null]}"#.as_slice(), r#"{"a":[1,null]}"#),
+        ("parameters", Some("application/json; charset=utf-8"), b"1", "1"),
         ("case", Some("Application/JSON"), b"true", "true"),
         ("space", Some(" application/json ;x=y"), b"true", "true"),
         ("text", Some("text/plain"), b"{}", r#""{}""#),
-        (
-            "text with parameters",
-            Some("text/plain; charset=utf-8"),
-            b"x",
-            r#""x""#,
-        ),
+        ("text with parameters", Some("text/plain; charset=utf-8"), b"x", r#""x""#),
         ("octets", Some("application/octet-stream"), b"x", r#""x""#),
         ("none", None, b"raw", r#""raw""#),
         ("empty type", Some(""), b"raw", r#""raw""#),
         ("empty", None, b"", r#""""#),
-        (
-            "bytes",
-            None,
-            b"\xff\x00",
-            r#"{"$encoding":"base64","data":"/wA="}"#,
-        ),
-        (
-            "exact",
-            Some("application/json"),
-            b"12345678901234567890",
-            "12345678901234567890",
-        ),
+        ("bytes", None, b"\xff\x00", r#"{"$encoding":"base64","data":"/wA="}"#),
+        ("exact", Some("application/json"), b"12345678901234567890", "12345678901234567890"),
         ("null", Some("application/json"), b"null", "null"),
         (
             "encoded",
@@ -56,9 +31,7 @@ async fn bodies_by_media_type() {
             r#"["ok"]"#,
         ),
     ] {
-        let answer = api
-            .by(&step("build"), Method::PUT, path, media_type, body.to_vec())
-            .await;
+        let answer = api.by(&step("build"), Method::PUT, path, media_type, body.to_vec()).await;
         answer.is_empty(name, 201);
         let stored = api.output("build", "o").await.map(|value| value.to_json());
         assert_eq!(stored.as_deref(), Some(expected), "{name}");
@@ -70,59 +43,22 @@ async fn bodies_that_are_refused_store_nothing() {
     let api = World::new().serve();
     let deep = "[".repeat(600) + &"]".repeat(600);
     for (name, media_type, body, code) in [
-        (
-            "html",
-            "text/html",
-            "x",
-            "rma_api_unknown_request_media_type_error",
-        ),
-        (
-            "yaml",
-            "application/yaml",
-            "x",
-            "rma_api_unknown_request_media_type_error",
-        ),
-        (
-            "almost",
-            "application/jsonp",
-            "1",
-            "rma_api_unknown_request_media_type_error",
-        ),
+        ("html", "text/html", "x", "rma_api_unknown_request_media_type_error"),
+        ("yaml", "application/yaml", "x", "rma_api_unknown_request_media_type_error"),
+        ("almost", "application/jsonp", "1", "rma_api_unknown_request_media_type_error"),
         ("empty", "application/json", "", MALFORMED),
         ("no json", "application/json", "{", MALFORMED),
         ("trailing data", "application/json", "{} garbage", MALFORMED),
         ("leading zero", "application/json", "01", MALFORMED),
         ("out of range", "application/json", "1e999", MALFORMED),
-        (
-            "byte order mark",
-            "application/json",
-            "\u{feff}1",
-            MALFORMED,
-        ),
+        ("byte order mark", "application/json", "\u{feff}1", MALFORMED),
         ("too deep", "application/json", &deep, MALFORMED),
-        (
-            "encoding",
-            "application/json",
-            r#"{"$encoding": "rot13", "data": "x"}"#,
-            MALFORMED,
-        ),
-        (
-            "base64",
-            "application/json",
-            r#"{"$encoding": "base64", "data": "?"}"#,
-            MALFORMED,
-        ),
+        ("encoding", "application/json", r#"{"$encoding": "rot13", "data": "x"}"#, MALFORMED),
+        ("base64", "application/json", r#"{"$encoding": "base64", "data": "?"}"#, MALFORMED),
     ] {
         let body = body.to_owned();
-        let answer = api
-            .by(
-                &step("build"),
-                Method::PUT,
-                "/outputs/o",
-                Some(media_type),
-                body,
-            )
-            .await;
+        let answer =
+            api.by(&step("build"), Method::PUT, "/outputs/o", Some(media_type), body).await;
         answer.fails(name, 422, code);
         assert_eq!(api.output("build", "o").await, None, "{name}");
     }
@@ -131,15 +67,7 @@ async fn bodies_that_are_refused_store_nothing() {
 #[tokio::test]
 async fn an_unknown_media_type_is_named() {
     let api = World::new().serve();
-    let answer = api
-        .by(
-            &step("build"),
-            Method::PUT,
-            "/outputs/o",
-            Some("text/html"),
-            "x",
-        )
-        .await;
+    let answer = api.by(&step("build"), Method::PUT, "/outputs/o", Some("text/html"), "x").await;
     let template = "We don't know how to decode a request body with media type {{pre mediaType}}.";
     let text = "We don't know how to decode a request body with media type `text/html`.";
     answer.is(
@@ -161,36 +89,17 @@ async fn an_unknown_media_type_is_named() {
 #[tokio::test]
 async fn every_step_of_the_run_reads_them() {
     let api = World::new().serve();
-    api.put("/outputs/a%2Fb", "52311")
-        .await
-        .is_empty("set", 201);
-    api.put("/outputs/a%2Fb", "52312")
-        .await
-        .is_empty("set again", 201);
+    api.put("/outputs/a%2Fb", "52311").await.is_empty("set", 201);
+    api.put("/outputs/a%2Fb", "52312").await.is_empty("set again", 201);
     let expected = json!({"task_name": "build", "key": "a/b", "value": 52312, "metadata": null});
-    api.get("/outputs/build/a%2Fb")
-        .await
-        .is("own", 200, expected.clone());
-    let answer = api
-        .by(
-            &step("deploy"),
-            Method::GET,
-            "/outputs/build/a%2Fb",
-            None,
-            "",
-        )
-        .await;
+    api.get("/outputs/build/a%2Fb").await.is("own", 200, expected.clone());
+    let answer = api.by(&step("deploy"), Method::GET, "/outputs/build/a%2Fb", None, "").await;
     answer.is("other", 200, expected);
 
-    for path in [
-        "/outputs/build/none",
-        "/outputs/none/a",
-        "/outputs/%2F/x",
-        "/outputs/a%2F..%2Fb/x",
-    ] {
-        api.get(path)
-            .await
-            .fails(path, 404, "rma_model_not_found_error");
+    for path in
+        ["/outputs/build/none", "/outputs/none/a", "/outputs/%2F/x", "/outputs/a%2F..%2Fb/x"]
+    {
+        api.get(path).await.fails(path, 404, "rma_model_not_found_error");
     }
 }
 
@@ -204,11 +113,7 @@ async fn metadata_comes_before_or_after_the_value() {
         ("as ni sends it", r#"{"Sensitive": true}"#, true),
         ("null", "null", false),
         ("null member", r#"{"sensitive": null}"#, false),
-        (
-            "unknown members",
-            r#"{"sensitive": true, "other": 1}"#,
-            true,
-        ),
+        ("unknown members", r#"{"sensitive": true, "other": 1}"#, true),
     ] {
         api.put(path, body).await.is_empty(name, 201);
         api.put("/outputs/o", "1").await.is_empty(name, 201);
@@ -230,21 +135,13 @@ async fn metadata_comes_before_or_after_the_value() {
 #[tokio::test]
 async fn an_output_may_be_called_metadata() {
     let api = World::new().serve();
-    api.put("/outputs/metadata", "1")
-        .await
-        .is_empty("value", 201);
-    api.put("/outputs/metadata/metadata", r#"{"sensitive": true}"#)
-        .await
-        .is_empty("its own", 201);
+    api.put("/outputs/metadata", "1").await.is_empty("value", 201);
+    api.put("/outputs/metadata/metadata", r#"{"sensitive": true}"#).await.is_empty("its own", 201);
     let expected = json!({
         "task_name": "build", "key": "metadata", "value": 1, "metadata": {"sensitive": true},
     });
-    api.get("/outputs/build/metadata")
-        .await
-        .is("plain", 200, expected.clone());
-    api.get("/outputs/build/%6Detadata")
-        .await
-        .is("encoded", 200, expected);
+    api.get("/outputs/build/metadata").await.is("plain", 200, expected.clone());
+    api.get("/outputs/build/%6Detadata").await.is("encoded", 200, expected);
 }
 
 #[tokio::test]

@@ -15,18 +15,8 @@ const MALFORMED: &str = "rma_api_malformed_request_error";
 async fn a_status_replaces_the_one_before() {
     let api = World::new().serve();
     let at = |time: &str| time.parse().unwrap();
-    let process = |exit_code, time| {
-        Some(ProcessState {
-            exit_code,
-            timestamp: at(time),
-        })
-    };
-    let when = |outcome, time| {
-        Some(WhenCondition {
-            outcome,
-            timestamp: at(time),
-        })
-    };
+    let process = |exit_code, time| Some(ProcessState { exit_code, timestamp: at(time) });
+    let when = |outcome, time| Some(WhenCondition { outcome, timestamp: at(time) });
     let year_1 = "0001-01-01T00:00:00Z";
     for (name, body, expected) in [
         (
@@ -51,10 +41,7 @@ async fn a_status_replaces_the_one_before() {
         (
             "killed, without time, other case",
             r#"{"Process_State": {"Exit_Code": -1}}"#,
-            StepStatus {
-                process: process(-1, year_1),
-                when: None,
-            },
+            StepStatus { process: process(-1, year_1), when: None },
         ),
         ("nothing", "{}", StepStatus::default()),
         ("null", "null", StepStatus::default()),
@@ -72,60 +59,28 @@ async fn statuses_that_are_refused() {
         ("empty", ""),
         ("list", "[]"),
         ("text for an object", r#"{"process_state": "done"}"#),
-        (
-            "text for a code",
-            r#"{"process_state": {"exit_code": "0"}}"#,
-        ),
+        ("text for a code", r#"{"process_state": {"exit_code": "0"}}"#),
         ("fraction", r#"{"process_state": {"exit_code": 1.5}}"#),
-        (
-            "beyond 64 bits",
-            r#"{"process_state": {"exit_code": 9223372036854775808}}"#,
-        ),
-        (
-            "time without zone",
-            r#"{"process_state": {"timestamp": "2031-01-01T00:00:00"}}"#,
-        ),
-        (
-            "time without seconds",
-            r#"{"process_state": {"timestamp": "2031-01-01T00:00Z"}}"#,
-        ),
+        ("beyond 64 bits", r#"{"process_state": {"exit_code": 9223372036854775808}}"#),
+        ("time without zone", r#"{"process_state": {"timestamp": "2031-01-01T00:00:00"}}"#),
+        ("time without seconds", r#"{"process_state": {"timestamp": "2031-01-01T00:00Z"}}"#),
         ("day", r#"{"process_state": {"timestamp": "2031-01-01"}}"#),
-        (
-            "no day",
-            r#"{"process_state": {"timestamp": "2031-02-30T00:00:00Z"}}"#,
-        ),
-        (
-            "number for a time",
-            r#"{"when_condition": {"timestamp": 1}}"#,
-        ),
-        (
-            "no outcome",
-            r#"{"when_condition": {"timestamp": "2031-01-01T00:00:00Z"}}"#,
-        ),
-        (
-            "unknown outcome",
-            r#"{"when_condition": {"when_condition_status": "Maybe"}}"#,
-        ),
+        ("no day", r#"{"process_state": {"timestamp": "2031-02-30T00:00:00Z"}}"#),
+        ("number for a time", r#"{"when_condition": {"timestamp": 1}}"#),
+        ("no outcome", r#"{"when_condition": {"timestamp": "2031-01-01T00:00:00Z"}}"#),
+        ("unknown outcome", r#"{"when_condition": {"when_condition_status": "Maybe"}}"#),
     ] {
         api.put("/status", body).await.fails(name, 422, MALFORMED);
     }
-    assert_eq!(
-        api.journal.status(&"build".parse().unwrap()).await.unwrap(),
-        None
-    );
+    assert_eq!(api.journal.status(&"build".parse().unwrap()).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn the_status_of_a_trigger_goes_nowhere() {
     let api = World::new().serve();
     let body = r#"{"process_state": {"exit_code": 0}}"#;
-    api.by(&trigger(), Method::PUT, "/status", None, body)
-        .await
-        .is_empty("taken", 201);
-    assert_eq!(
-        api.journal.status(&"build".parse().unwrap()).await.unwrap(),
-        None
-    );
+    api.by(&trigger(), Method::PUT, "/status", None, body).await.is_empty("taken", 201);
+    assert_eq!(api.journal.status(&"build".parse().unwrap()).await.unwrap(), None);
     let answer = api.by(&trigger(), Method::PUT, "/status", None, "[]").await;
     answer.fails("but read", 422, MALFORMED);
 }
@@ -134,49 +89,30 @@ async fn the_status_of_a_trigger_goes_nowhere() {
 async fn links() {
     let api = World::new().serve();
     let link = r#"{"type": "link", "description": "the page", "uri": "https://example.com/a?b#c"}"#;
-    api.post(
-        "/decorators/page",
-        r#"{"type": "link", "uri": "http://old"}"#,
-    )
-    .await
-    .is_empty("", 201);
-    api.post("/decorators/page", link)
+    api.post("/decorators/page", r#"{"type": "link", "uri": "http://old"}"#)
         .await
-        .is_empty("overwrites", 201);
+        .is_empty("", 201);
+    api.post("/decorators/page", link).await.is_empty("overwrites", 201);
     let expected = Decorator::Link {
         description: "the page".to_owned(),
         uri: "https://example.com/a?b#c".to_owned(),
     };
     let stored = api.journal.decorators(&"build".parse().unwrap());
-    assert_eq!(
-        stored.into_iter().collect::<Vec<_>>(),
-        [("page".to_owned(), expected)]
-    );
+    assert_eq!(stored.into_iter().collect::<Vec<_>>(), [("page".to_owned(), expected)]);
 
     for (name, body) in [
         ("empty", ""),
         ("null", "null"),
         ("no type", r#"{"uri": "https://example.com"}"#),
         ("type", r#"{"type": 1, "uri": "https://example.com"}"#),
-        (
-            "unknown type",
-            r#"{"type": "badge", "uri": "https://example.com"}"#,
-        ),
+        ("unknown type", r#"{"type": "badge", "uri": "https://example.com"}"#),
         ("no address", r#"{"type": "link"}"#),
         ("relative", r#"{"type": "link", "uri": "/a"}"#),
-        (
-            "script",
-            r#"{"type": "link", "uri": "javascript:alert(1)"}"#,
-        ),
+        ("script", r#"{"type": "link", "uri": "javascript:alert(1)"}"#),
         ("number", r#"{"type": "link", "uri": 1}"#),
-        (
-            "description",
-            r#"{"type": "link", "uri": "https://example.com", "description": {}}"#,
-        ),
+        ("description", r#"{"type": "link", "uri": "https://example.com", "description": {}}"#),
     ] {
-        api.post("/decorators/other", body)
-            .await
-            .fails(name, 422, MALFORMED);
+        api.post("/decorators/other", body).await.fails(name, 422, MALFORMED);
     }
     assert_eq!(api.journal.decorators(&"build".parse().unwrap()).len(), 1);
 }
@@ -185,15 +121,7 @@ async fn links() {
 async fn without_schemas_everything_is_valid() {
     let api = World::new().serve();
     for action in [step("build"), trigger()] {
-        let answer = api
-            .by(
-                &action,
-                Method::POST,
-                "/validate",
-                None,
-                Body::from("ignored"),
-            )
-            .await;
+        let answer = api.by(&action, Method::POST, "/validate", None, Body::from("ignored")).await;
         answer.is("", 200, json!(null));
     }
 }

@@ -5,11 +5,7 @@ use relay_metadata::{Access, ROUTES};
 use crate::world::{World, step};
 
 fn request(method: &Method, path: &str) -> Request<Body> {
-    Request::builder()
-        .method(method)
-        .uri(path)
-        .body(Body::empty())
-        .unwrap()
+    Request::builder().method(method).uri(path).body(Body::empty()).unwrap()
 }
 
 fn concrete(path: &str) -> String {
@@ -38,11 +34,7 @@ async fn unknown_paths_are_404_before_anybody_is_asked_who_he_is() {
             (404, "404 page not found\n"),
             "{path}"
         );
-        assert_eq!(
-            answer.header("content-type"),
-            Some("text/plain; charset=utf-8"),
-            "{path}"
-        );
+        assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"), "{path}");
     }
 }
 
@@ -71,14 +63,8 @@ async fn other_methods_are_405_and_told_which_are_served() {
 #[tokio::test]
 async fn every_route_is_served_and_all_but_the_health_check_ask_who_calls() {
     let api = World::new().serve();
-    let open: Vec<_> = ROUTES
-        .iter()
-        .filter(|route| route.access() == Access::Anybody)
-        .collect();
-    assert_eq!(
-        open.iter().map(|route| route.path()).collect::<Vec<_>>(),
-        ["/healthz"]
-    );
+    let open: Vec<_> = ROUTES.iter().filter(|route| route.access() == Access::Anybody).collect();
+    assert_eq!(open.iter().map(|route| route.path()).collect::<Vec<_>>(), ["/healthz"]);
 
     for route in ROUTES {
         let path = concrete(route.path());
@@ -88,11 +74,7 @@ async fn every_route_is_served_and_all_but_the_health_check_ask_who_calls() {
         }
         for method in methods {
             let answer = api.send(request(&method, &path)).await;
-            let expected = if route.access() == Access::Anybody {
-                200
-            } else {
-                401
-            };
+            let expected = if route.access() == Access::Anybody { 200 } else { 401 };
             assert_eq!(answer.status.as_u16(), expected, "{method} {path}");
         }
     }
@@ -103,18 +85,13 @@ async fn head_is_get_without_a_body() {
     let api = World::new().spec(r#"{"a": 1}"#).serve();
     for path in ["/healthz", "/spec", "/spec?q=b", "/secrets/none"] {
         let get = api.get(path).await;
-        let head = api
-            .by(&step("build"), Method::HEAD, path, None, Body::empty())
-            .await;
+        let head = api.by(&step("build"), Method::HEAD, path, None, Body::empty()).await;
         assert_eq!(head.status, get.status, "{path}");
         assert_eq!(head.body, b"", "{path}");
         for name in ["content-type", "content-length"] {
             assert_eq!(head.header(name), get.header(name), "{path} {name}");
         }
-        assert_eq!(
-            head.header("content-length"),
-            Some(get.body.len().to_string().as_str())
-        );
+        assert_eq!(head.header("content-length"), Some(get.body.len().to_string().as_str()));
     }
 }
 
@@ -130,52 +107,28 @@ async fn names_are_decoded_as_segments_of_a_path() {
         ("/secrets/%2573", "%73"),
         ("/secrets/...", "..."),
     ];
-    let world = names
-        .iter()
-        .fold(World::new(), |world, (_, name)| world.secret(name, "here"));
+    let world = names.iter().fold(World::new(), |world, (_, name)| world.secret(name, "here"));
     let api = world.serve();
     for (path, name) in names {
-        api.get(path)
-            .await
-            .is(path, 200, serde_json::json!({"key": name, "value": "here"}));
+        api.get(path).await.is(path, 200, serde_json::json!({"key": name, "value": "here"}));
     }
 }
 
 #[tokio::test]
 async fn names_that_cannot_be_read_are_400() {
     let api = World::new().serve();
-    for path in [
-        "/secrets/%FF",
-        "/secrets/%ZZ",
-        "/secrets/%2",
-        "/outputs/a/%C3",
-        "/nothing/%",
-    ] {
+    for path in ["/secrets/%FF", "/secrets/%ZZ", "/secrets/%2", "/outputs/a/%C3", "/nothing/%"] {
         let answer = api.get(path).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.text()),
-            (400, "400 Bad Request"),
-            "{path}"
-        );
+        assert_eq!((answer.status.as_u16(), answer.text()), (400, "400 Bad Request"), "{path}");
         assert_eq!(answer.header("x-frame-options"), Some("deny"), "{path}");
     }
 }
 
 #[tokio::test]
 async fn dot_segments_lead_nowhere() {
-    let api = World::new()
-        .secret("..", "up")
-        .secret("a/../b", "across")
-        .serve();
-    for path in [
-        "/secrets/..",
-        "/secrets/a%2F..%2Fb",
-        "/secrets/%2E%2E%2Fother",
-        "/outputs/../x",
-    ] {
-        api.get(path)
-            .await
-            .fails(path, 404, "rma_model_not_found_error");
+    let api = World::new().secret("..", "up").secret("a/../b", "across").serve();
+    for path in ["/secrets/..", "/secrets/a%2F..%2Fb", "/secrets/%2E%2E%2Fother", "/outputs/../x"] {
+        api.get(path).await.fails(path, 404, "rma_model_not_found_error");
     }
 }
 
@@ -192,9 +145,7 @@ async fn every_answer_carries_the_security_headers_and_an_id_of_its_own() {
         (Method::DELETE, "/spec"),
         (Method::GET, "/secrets/%ZZ"),
     ] {
-        let answer = api
-            .by(&step("build"), method, path, None, Body::empty())
-            .await;
+        let answer = api.by(&step("build"), method, path, None, Body::empty()).await;
         for (name, value) in [
             ("strict-transport-security", "max-age=31536000"),
             ("x-frame-options", "deny"),
@@ -202,29 +153,17 @@ async fn every_answer_carries_the_security_headers_and_an_id_of_its_own() {
             ("x-permitted-cross-domain-policies", "none"),
             ("referrer-policy", "no-referrer"),
             ("x-xss-protection", "0"),
-            (
-                "content-security-policy",
-                "default-src 'none'; base-uri 'none'",
-            ),
+            ("content-security-policy", "default-src 'none'; base-uri 'none'"),
         ] {
             assert_eq!(answer.header(name), Some(value), "{path} {name}");
         }
         let length = answer.body.len().to_string();
-        assert_eq!(
-            answer.header("content-length"),
-            Some(length.as_str()),
-            "{path}"
-        );
-        assert!(
-            ids.insert(answer.header("x-request-id").unwrap().to_owned()),
-            "{path}"
-        );
+        assert_eq!(answer.header("content-length"), Some(length.as_str()), "{path}");
+        assert!(ids.insert(answer.header("x-request-id").unwrap().to_owned()), "{path}");
     }
 
     let mut forged = request(&Method::GET, "/healthz");
-    forged
-        .headers_mut()
-        .insert("x-request-id", "mine".parse().unwrap());
+    forged.headers_mut().insert("x-request-id", "mine".parse().unwrap());
     assert_ne!(api.send(forged).await.header("x-request-id"), Some("mine"));
 }
 
@@ -234,8 +173,7 @@ async fn health_needs_no_credential_and_minds_no_bad_one() {
     for credential in [None, Some("Bearer nothing"), Some("Basic ***")] {
         let mut ping = request(&Method::GET, "/healthz");
         if let Some(credential) = credential {
-            ping.headers_mut()
-                .insert("authorization", credential.parse().unwrap());
+            ping.headers_mut().insert("authorization", credential.parse().unwrap());
         }
         let answer = api.send(ping).await;
         answer.is("ping", 200, serde_json::json!({"ping": "pong"}));

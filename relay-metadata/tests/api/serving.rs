@@ -25,12 +25,7 @@ async fn start() -> Server {
     let (stop, stopped) = oneshot::channel();
     let done = tokio::spawn(api.router.serve(listener, async { drop(stopped.await) }));
     let authorization = format!("Authorization: Bearer {}\r\n", token.expose_secret());
-    Server {
-        address,
-        authorization,
-        stop,
-        done,
-    }
+    Server { address, authorization, stop, done }
 }
 
 /// Reads one answer with the length that its head promises.
@@ -44,10 +39,7 @@ async fn answer(stream: &mut TcpStream) -> String {
         let Some((head, body)) = text.split_once("\r\n\r\n") else {
             continue;
         };
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "))
-            .unwrap();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
         if body.len() == length.parse::<usize>().unwrap() {
             return text;
         }
@@ -59,10 +51,7 @@ async fn connections_stay_open() {
     let server = start().await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     for _ in 0..3 {
-        let request = format!(
-            "GET /spec HTTP/1.1\r\nHost: x\r\n{}\r\n",
-            server.authorization
-        );
+        let request = format!("GET /spec HTTP/1.1\r\nHost: x\r\n{}\r\n", server.authorization);
         stream.write_all(request.as_bytes()).await.unwrap();
         let answer = answer(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
@@ -83,11 +72,7 @@ async fn expectations_and_chunks() {
     stream.read_exact(&mut buffer).await.unwrap();
     assert_eq!(&buffer, b"HTTP/1.1 100 Continue\r\n\r\n");
     stream.write_all(b"3\r\nabc\r\n0\r\n\r\n").await.unwrap();
-    assert!(
-        answer(&mut stream)
-            .await
-            .starts_with("HTTP/1.1 201 Created\r\n")
-    );
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 201 Created\r\n"));
 }
 
 #[tokio::test]
@@ -109,10 +94,7 @@ async fn oversized_bodies_are_refused_where_the_client_sees_it() {
     };
     // Sends all before it reads, as simple clients do.
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    stream
-        .write_all(head("Content-Length: 3000000").as_bytes())
-        .await
-        .unwrap();
+    stream.write_all(head("Content-Length: 3000000").as_bytes()).await.unwrap();
     stream.write_all(&vec![b'x'; 3_000_000]).await.unwrap();
     assert!(answer(&mut stream).await.starts_with("HTTP/1.1 413 "));
 
@@ -137,23 +119,9 @@ async fn a_stop_lets_what_was_begun_finish() {
     server.stop.send(()).unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
 
-    assert!(
-        TcpStream::connect(server.address).await.is_err(),
-        "nothing new is accepted"
-    );
-    assert_eq!(
-        idle.read(&mut [0; 1]).await.unwrap(),
-        0,
-        "the idle one is closed"
-    );
+    assert!(TcpStream::connect(server.address).await.is_err(), "nothing new is accepted");
+    assert_eq!(idle.read(&mut [0; 1]).await.unwrap(), 0, "the idle one is closed");
     busy.write_all(b"abc").await.unwrap();
-    assert!(
-        answer(&mut busy)
-            .await
-            .starts_with("HTTP/1.1 201 Created\r\n")
-    );
-    tokio::time::timeout(Duration::from_secs(5), server.done)
-        .await
-        .unwrap()
-        .unwrap();
+    assert!(answer(&mut busy).await.starts_with("HTTP/1.1 201 Created\r\n"));
+    tokio::time::timeout(Duration::from_secs(5), server.done).await.unwrap().unwrap();
 }

@@ -40,10 +40,7 @@ async fn a_spec_is_evaluated_as_far_as_possible() {
     );
     assert!(answer.text().contains("9007199254740993"), "all digits");
 
-    api.journal_of("deploy")
-        .set_output("digest", "sha256:abc".into())
-        .await
-        .unwrap();
+    api.journal_of("deploy").set_output("digest", "sha256:abc".into()).await.unwrap();
     let answer = api.get("/spec").await.json();
     assert_eq!(answer["complete"], true);
     assert_eq!(answer["value"]["later"], "sha256:abc");
@@ -62,18 +59,9 @@ async fn queries_touch_only_what_they_ask_for() {
     for (query, value) in [
         ("q=nested.items[1].name", json!("second")),
         ("q=n+%2B+1", json!(2)),
-        (
-            "lang=jsonpath&q=$.nested.items[*].name",
-            json!(["first", "second"]),
-        ),
-        (
-            "lang=path-template&q=<${nested.items[0].name}>",
-            json!("<first>"),
-        ),
-        (
-            "lang=jsonpath-template&q=<{.nested.items[0].name}>",
-            json!("<first>"),
-        ),
+        ("lang=jsonpath&q=$.nested.items[*].name", json!(["first", "second"])),
+        ("lang=path-template&q=<${nested.items[0].name}>", json!("<first>")),
+        ("lang=jsonpath-template&q=<{.nested.items[0].name}>", json!("<first>")),
         ("lang=jsonpath-template&q=message", json!("message")),
         ("lang=jsonpath&q=$.none", json!(null)),
     ] {
@@ -86,71 +74,38 @@ async fn queries_touch_only_what_they_ask_for() {
         200,
         json!({"value": null, "unresolvable": {"parameters": [{"name": "later"}]}, "complete": false}),
     );
-    for query in [
-        "q=nested.nothing",
-        "q=nested..x",
-        "q=broken",
-        "q=concat('a')",
-        "q=parameters.n",
-    ] {
-        api.get(&format!("/spec?{query}"))
-            .await
-            .fails(query, 422, EVALUATION);
+    for query in ["q=nested.nothing", "q=nested..x", "q=broken", "q=concat('a')", "q=parameters.n"]
+    {
+        api.get(&format!("/spec?{query}")).await.fails(query, 422, EVALUATION);
     }
-    api.get("/spec")
-        .await
-        .fails("the broken part fails the whole", 422, EVALUATION);
+    api.get("/spec").await.fails("the broken part fails the whole", 422, EVALUATION);
 }
 
 #[tokio::test]
 async fn an_unknown_language_is_the_whole_answer() {
     let api = World::new().spec("{}").serve();
     let answer = api.get("/spec?lang=JSONPath&q=a").await;
-    answer.fails(
-        "case matters",
-        422,
-        "rma_expression_unsupported_language_error",
-    );
-    assert_eq!(
-        answer.friendly(),
-        r#"We don't know the query language "JSONPath"."#
-    );
+    answer.fails("case matters", 422, "rma_expression_unsupported_language_error");
+    assert_eq!(answer.friendly(), r#"We don't know the query language "JSONPath"."#);
     for query in ["lang=", "lang=path", "q=&lang=jsonpath"] {
-        assert_eq!(
-            api.get(&format!("/spec?{query}")).await.status,
-            200,
-            "{query}"
-        );
+        assert_eq!(api.get(&format!("/spec?{query}")).await.status, 200, "{query}");
     }
 }
 
 #[tokio::test]
 async fn no_spec_is_404_whatever_is_asked() {
     let api = World::new().serve();
-    for path in [
-        "/spec",
-        "/spec?q=a",
-        "/spec?lang=none",
-        "/environment",
-        "/environment/A",
-    ] {
-        api.get(path)
-            .await
-            .fails(path, 404, "rma_model_not_found_error");
+    for path in ["/spec", "/spec?q=a", "/spec?lang=none", "/environment", "/environment/A"] {
+        api.get(path).await.fails(path, 404, "rma_model_not_found_error");
     }
 }
 
 #[tokio::test]
 async fn answers_belong_to_conditions() {
-    let api = World::new()
-        .spec(r#"{"$type": "Answer", "askRef": "a", "name": "b"}"#)
-        .serve();
+    let api = World::new().spec(r#"{"$type": "Answer", "askRef": "a", "name": "b"}"#).serve();
     api.journal_of("build").set_state("b", true.into());
     let answer = api.get("/spec").await.json();
-    assert_eq!(
-        answer["unresolvable"],
-        json!({"answers": [{"askRef": "a", "name": "b"}]})
-    );
+    assert_eq!(answer["unresolvable"], json!({"answers": [{"askRef": "a", "name": "b"}]}));
 }
 
 #[tokio::test]
@@ -158,11 +113,7 @@ async fn numbers_that_json_cannot_carry_are_an_evaluation_error_with_their_place
     let api = World::new().spec(r#"{"a": ["${1.0 / 0}"]}"#).serve();
     let answer = api.get("/spec").await;
     answer.fails("infinity", 422, EVALUATION);
-    assert!(
-        answer.friendly().contains("a.0: infinity"),
-        "{}",
-        answer.friendly()
-    );
+    assert!(answer.friendly().contains("a.0: infinity"), "{}", answer.friendly());
 }
 
 #[tokio::test]
@@ -186,23 +137,13 @@ async fn environments_answer_in_the_envelope_of_the_spec() {
     );
     let one = json!({"value": "xoxb", "unresolvable": {}, "complete": true});
     api.get("/environment/TOKEN").await.is("one", 200, one);
-    api.get("/environment/token")
-        .await
-        .fails("case", 404, "rma_model_not_found_error");
+    api.get("/environment/token").await.fails("case", 404, "rma_model_not_found_error");
 
-    let api = World::new()
-        .environment(r#"{"GOOD": 1, "BAD": "${nope()}"}"#)
-        .serve();
-    api.get("/environment")
-        .await
-        .fails("one fails all", 422, EVALUATION);
+    let api = World::new().environment(r#"{"GOOD": 1, "BAD": "${nope()}"}"#).serve();
+    api.get("/environment").await.fails("one fails all", 422, EVALUATION);
     assert_eq!(api.get("/environment/GOOD").await.status, 200);
-    api.get("/environment/BAD")
-        .await
-        .fails("itself", 422, EVALUATION);
+    api.get("/environment/BAD").await.fails("itself", 422, EVALUATION);
 
     let api = World::new().environment("null").serve();
-    api.get("/environment")
-        .await
-        .fails("null is none", 404, "rma_model_not_found_error");
+    api.get("/environment").await.fails("null is none", 404, "rma_model_not_found_error");
 }

@@ -5,9 +5,7 @@ use crate::world::World;
 
 #[tokio::test]
 async fn secrets() {
-    let mut world = World::new()
-        .secret("plain", "  two spaces  ")
-        .secret("nul", "a\0b");
+    let mut world = World::new().secret("plain", "  two spaces  ").secret("nul", "a\0b");
     world.secrets = world
         .secrets
         .with_secret("bytes", Value::from_bytes(b"\x00\x01\x02\xff"))
@@ -22,9 +20,7 @@ async fn secrets() {
         answer.is(name, 200, json!({"key": name, "value": value}));
     }
     for path in ["/secrets/none", "/secrets/Plain", "/secrets/aws%2Fmain"] {
-        api.get(path)
-            .await
-            .fails(path, 404, "rma_model_not_found_error");
+        api.get(path).await.fails(path, 404, "rma_model_not_found_error");
     }
 }
 
@@ -37,8 +33,6 @@ async fn state_is_the_callers_own() {
     let expected = json!({"key": "list", "value": [1, "two", null]});
     api.get("/state/list").await.is("own", 200, expected);
     for path in ["/state/other", "/state/none"] {
-        api.get(path)
-            .await
-            .fails(path, 404, "rma_model_not_found_error");
+        api.get(path).await.fails(path, 404, "rma_model_not_found_error");
     }
 }

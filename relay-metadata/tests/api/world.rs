@@ -20,9 +20,7 @@ pub(crate) fn step(name: &str) -> Action {
 }
 
 pub(crate) fn trigger() -> Action {
-    Action::Trigger {
-        name: TriggerName::new("push").unwrap(),
-    }
+    Action::Trigger { name: TriggerName::new("push").unwrap() }
 }
 
 pub(crate) fn tree(json: &str) -> Option<Expression> {
@@ -46,11 +44,8 @@ impl World {
     }
 
     pub(crate) fn parameters(mut self, json: &str) -> Self {
-        self.definition.parameters = Value::from_json(json)
-            .unwrap()
-            .as_map()
-            .cloned()
-            .unwrap_or_default();
+        self.definition.parameters =
+            Value::from_json(json).unwrap().as_map().cloned().unwrap_or_default();
         self
     }
 
@@ -111,14 +106,8 @@ impl Api {
         let key = Arc::new(Hs256Key::generate());
         let authenticator = TokenAuthenticator::new(key.clone(), Arc::new(callers));
         let authenticator = Arc::new(authenticator.with_clock(clock.clone()));
-        let router = Router::new(authenticator)
-            .with_clock(clock)
-            .with_limits(limits);
-        Self {
-            router,
-            journal,
-            key,
-        }
+        let router = Router::new(authenticator).with_clock(clock).with_limits(limits);
+        Self { router, journal, key }
     }
 
     /// An API for `build` alone, on these stores.
@@ -139,11 +128,7 @@ impl Api {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        }
+        Answer { status: parts.status, headers: parts.headers, body }
     }
 
     /// A request of this caller.
@@ -156,10 +141,10 @@ impl Api {
         body: impl Into<Body>,
     ) -> Answer {
         let token = self.token(action).await;
-        let mut request = Request::builder().method(method).uri(path).header(
-            header::AUTHORIZATION,
-            format!("Bearer {}", token.expose_secret()),
-        );
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {}", token.expose_secret()));
         if let Some(media_type) = media_type {
             request = request.header(header::CONTENT_TYPE, media_type);
         }
@@ -167,41 +152,22 @@ impl Api {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.by(&step("build"), Method::GET, path, None, Body::empty())
-            .await
+        self.by(&step("build"), Method::GET, path, None, Body::empty()).await
     }
 
     pub(crate) async fn put(&self, path: &str, json: &str) -> Answer {
         let body = json.to_owned();
-        self.by(
-            &step("build"),
-            Method::PUT,
-            path,
-            Some("application/json"),
-            body,
-        )
-        .await
+        self.by(&step("build"), Method::PUT, path, Some("application/json"), body).await
     }
 
     pub(crate) async fn post(&self, path: &str, json: &str) -> Answer {
         let body = json.to_owned();
-        self.by(
-            &step("build"),
-            Method::POST,
-            path,
-            Some("application/json"),
-            body,
-        )
-        .await
+        self.by(&step("build"), Method::POST, path, Some("application/json"), body).await
     }
 
     pub(crate) async fn output(&self, step: &str, name: &str) -> Option<Value> {
         let step = StepName::new(step).unwrap();
-        self.journal
-            .output(&step, name)
-            .await
-            .unwrap()
-            .map(|output| output.value)
+        self.journal.output(&step, name).await.unwrap().map(|output| output.value)
     }
 }
 
@@ -222,40 +188,25 @@ impl Answer {
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/json"),
-            "{}",
-            self.text()
-        );
+        assert_eq!(self.header("content-type"), Some("application/json"), "{}", self.text());
         serde_json::from_slice(&self.body).unwrap()
     }
 
     /// Status and code of an error.
     pub(crate) fn error(&self) -> (u16, String) {
         let json = self.json();
-        let code = json
-            .pointer("/error/code")
-            .and_then(serde_json::Value::as_str);
+        let code = json.pointer("/error/code").and_then(serde_json::Value::as_str);
         (self.status.as_u16(), code.unwrap_or_default().to_owned())
     }
 
     pub(crate) fn friendly(&self) -> String {
         let json = self.json();
-        json.pointer("/error/formatted/friendly")
-            .unwrap()
-            .as_str()
-            .unwrap()
-            .to_owned()
+        json.pointer("/error/formatted/friendly").unwrap().as_str().unwrap().to_owned()
     }
 
     #[track_caller]
     pub(crate) fn is(&self, case: &str, status: u16, body: serde_json::Value) {
-        assert_eq!(
-            (self.status.as_u16(), self.json()),
-            (status, body),
-            "{case}"
-        );
+        assert_eq!((self.status.as_u16(), self.json()), (status, body), "{case}");
     }
 
     #[track_caller]

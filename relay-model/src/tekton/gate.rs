@@ -91,10 +91,6 @@ impl GateReason {
     /// What it means for the step.
     #[must_use]
     pub fn decision(self) -> Decision {
-        if self == Self::Satisfied {
-            Decision::Run
-        } else {
-            Decision::Skip
-        }
+        if self == Self::Satisfied { Decision::Run } else { Decision::Skip }
     }
 }

@@ -237,9 +237,6 @@ impl CustomRunStatus {
     /// The result of this name.
     #[must_use]
     pub fn result(&self, name: &str) -> Option<&str> {
-        self.results
-            .iter()
-            .find(|result| result.name == name)
-            .map(|result| result.value.as_str())
+        self.results.iter().find(|result| result.name == name).map(|result| result.value.as_str())
     }
 }

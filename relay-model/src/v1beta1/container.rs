@@ -38,10 +38,6 @@ impl Container {
             return None;
         }
         let text = self.input.join("\n");
-        Some(if text.starts_with("#!") {
-            text
-        } else {
-            format!("#!/bin/sh\n{text}")
-        })
+        Some(if text.starts_with("#!") { text } else { format!("#!/bin/sh\n{text}") })
     }
 }

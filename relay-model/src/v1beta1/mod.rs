@@ -28,12 +28,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 /// The definitions of all four kinds, for an API server.
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    vec![
-        Run::crd(),
-        Tenant::crd(),
-        WebhookTrigger::crd(),
-        Workflow::crd(),
-    ]
+    vec![Run::crd(), Tenant::crd(), WebhookTrigger::crd(), Workflow::crd()]
 }
 
 /// Any JSON: what expressions and values are to an API server.

@@ -58,21 +58,13 @@ impl NamespaceTemplate {
     /// The name, where there is one.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.metadata
-            .get("name")
-            .and_then(Value::as_str)
-            .filter(|name| !name.is_empty())
+        self.metadata.get("name").and_then(Value::as_str).filter(|name| !name.is_empty())
     }
 
     /// The labels or annotations.
     #[must_use]
     pub fn texts(&self, member: &str) -> BTreeMap<String, String> {
-        let members = self
-            .metadata
-            .get(member)
-            .and_then(Value::as_map)
-            .into_iter()
-            .flatten();
+        let members = self.metadata.get(member).and_then(Value::as_map).into_iter().flatten();
         members
             .filter_map(|(key, value)| Some((key.to_string(), value.as_str()?.to_owned())))
             .collect()

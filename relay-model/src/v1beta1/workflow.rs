@@ -52,11 +52,7 @@ pub struct Step {
     #[serde(flatten)]
     pub container: Container,
     /// One condition or a list of them.
-    #[serde(
-        default,
-        deserialize_with = "given",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::any")]
     pub when: Option<Value>,
     /// The steps that have to succeed before.

@@ -30,15 +30,10 @@ impl WorkflowFile {
     #[must_use]
     pub fn convert(&self, tenant: Option<&str>) -> Resources {
         let workflow_name = name::dns_label(&self.name);
-        let tenant_ref = TenantReference {
-            name: tenant.unwrap_or(&workflow_name).to_owned(),
-        };
+        let tenant_ref = TenantReference { name: tenant.unwrap_or(&workflow_name).to_owned() };
         let parameters = self.parameters.iter().map(|(name, parameter)| Parameter {
             name: name.clone(),
-            default: parameter
-                .default
-                .clone()
-                .filter(|default| !default.is_null()),
+            default: parameter.default.clone().filter(|default| !default.is_null()),
         });
         let spec = WorkflowSpec {
             tenant_ref: tenant_ref.clone(),
@@ -52,10 +47,7 @@ impl WorkflowFile {
             .iter()
             .filter_map(|trigger| webhook(trigger, &workflow_name, &tenant_ref))
             .collect();
-        Resources {
-            workflow,
-            webhook_triggers,
-        }
+        Resources { workflow, webhook_triggers }
     }
 
     /// What has no field in a resource.
@@ -66,20 +58,14 @@ impl WorkflowFile {
                 annotations.insert(format!("relay.sh/{key}"), text);
             }
         };
-        add(
-            "workflow-name",
-            (self.name != workflow_name).then(|| self.name.clone()),
-        );
+        add("workflow-name", (self.name != workflow_name).then(|| self.name.clone()));
         add("summary", self.summary.clone());
         add("description", self.description.clone());
         add("homepage", self.homepage.clone());
         add("source", self.source.clone());
         add("tags", (!self.tags.is_empty()).then(|| self.tags.join(",")));
         let described = self.parameters.iter().filter_map(|(name, parameter)| {
-            Some((
-                name.as_str(),
-                Value::from(parameter.description.as_deref()?),
-            ))
+            Some((name.as_str(), Value::from(parameter.description.as_deref()?)))
         });
         add("parameter-descriptions", non_empty(described));
         let described = self
@@ -108,12 +94,7 @@ fn step(step: &Step) -> v1beta1::Step {
         StepAction::Container(given) => (container(given), step.when.clone()),
         StepAction::Approval => (v1beta1::Container::default(), Some(approval(step))),
     };
-    v1beta1::Step {
-        name: step.name.clone(),
-        container: image_or_approval,
-        when,
-        depends_on,
-    }
+    v1beta1::Step { name: step.name.clone(), container: image_or_approval, when, depends_on }
 }
 
 /// The conditions of an approval: the answer first, then those that were written.
@@ -129,11 +110,7 @@ fn approval(step: &Step) -> Value {
         Some(Value::List(items)) => items.to_vec(),
         Some(single) => vec![single.clone()],
     };
-    Value::list(
-        [Value::map([("$fn.equals", accepted)])]
-            .into_iter()
-            .chain(written),
-    )
+    Value::list([Value::map([("$fn.equals", accepted)])].into_iter().chain(written))
 }
 
 fn container(container: &Container) -> v1beta1::Container {
@@ -142,11 +119,7 @@ fn container(container: &Container) -> v1beta1::Container {
         image: container.image.clone(),
         input: container.input.clone(),
         command: container.command.clone().filter(|_| !scripted),
-        args: if scripted {
-            Vec::new()
-        } else {
-            container.args.clone()
-        },
+        args: if scripted { Vec::new() } else { container.args.clone() },
         spec: container.spec.clone(),
         env: container.env.clone(),
     }

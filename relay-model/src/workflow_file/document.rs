@@ -25,26 +25,17 @@ const KEYS: &[&str] = &[
 pub(super) fn parse(text: &str, default_name: &str) -> Parsed {
     let mut findings = Findings::default();
     let stream = yaml::read(text);
-    stream
-        .problems
-        .iter()
-        .for_each(|problem| findings.problem(problem));
+    stream.problems.iter().for_each(|problem| findings.problem(problem));
     if let Some(second) = stream.documents.get(1) {
         let message = "a workflow file holds one document; put each workflow into its own file";
         findings.add(Code::Documents, second.location, message);
     }
     let file = match stream.documents.first() {
         Some(root) => read(root, default_name, &mut findings),
-        None => Some(WorkflowFile {
-            name: default_name.to_owned(),
-            ..WorkflowFile::default()
-        }),
+        None => Some(WorkflowFile { name: default_name.to_owned(), ..WorkflowFile::default() }),
     };
     let file = file.filter(|_| !findings.has_errors());
-    Parsed {
-        file,
-        findings: findings.sorted(),
-    }
+    Parsed { file, findings: findings.sorted() }
 }
 
 fn read(root: &yaml::Node, default_name: &str, findings: &mut Findings) -> Option<WorkflowFile> {
@@ -62,11 +53,7 @@ fn read(root: &yaml::Node, default_name: &str, findings: &mut Findings) -> Optio
         description: section.text("description", findings),
         homepage: section.text("homepage", findings),
         source: section.text("source", findings),
-        tags: section
-            .texts("tags", findings)
-            .into_iter()
-            .map(|(tag, _)| tag)
-            .collect(),
+        tags: section.texts("tags", findings).into_iter().map(|(tag, _)| tag).collect(),
         ..WorkflowFile::default()
     };
     if let Some(node) = section.get("parameters") {

@@ -70,14 +70,7 @@ impl<'p> Scopes<'p> {
 
     /// Checks everything below a node.
     pub(super) fn check(&mut self, node: &Node, place: Place, what: &str, findings: &mut Findings) {
-        Walk {
-            scopes: self,
-            place,
-            what,
-            findings,
-            alias: None,
-        }
-        .node(node);
+        Walk { scopes: self, place, what, findings, alias: None }.node(node);
     }
 
     /// Warns of parameters that nothing refers to.
@@ -121,10 +114,9 @@ impl Walk<'_, '_> {
     /// What a node mentions by itself, without its members.
     fn mentions(&mut self, node: &Node) {
         let shell = match (&node.tag, node.content.as_ref()) {
-            (Some(Tag::Local(name)), content) if name.starts_with("Fn.") => Value::map([(
-                format!("${}", name.replacen("Fn", "fn", 1)),
-                arguments(content),
-            )]),
+            (Some(Tag::Local(name)), content) if name.starts_with("Fn.") => {
+                Value::map([(format!("${}", name.replacen("Fn", "fn", 1)), arguments(content))])
+            }
             (Some(Tag::Local(_)), _) => node.to_tree(&mut Vec::new()),
             (_, Content::Scalar { text, .. }) if text.contains("${") => Value::Text(text.clone()),
             (_, Content::Mapping(entries)) => match entries.as_slice() {
@@ -146,20 +138,15 @@ impl Walk<'_, '_> {
         };
         for mention in Expression::parse(&shell).mentions() {
             if let Some((code, message)) = self.problem(&mention, location) {
-                self.findings
-                    .add(code, location, format!("{message}{defined}"));
+                self.findings.add(code, location, format!("{message}{defined}"));
             }
         }
     }
 
     fn problem(&mut self, mention: &Mention, location: Location) -> Option<(Code, String)> {
         let what = self.what;
-        let scope = |thing: &str| {
-            Some((
-                Code::Scope,
-                format!("{what}: {thing} is not available here"),
-            ))
-        };
+        let scope =
+            |thing: &str| Some((Code::Scope, format!("{what}: {thing} is not available here")));
         let in_event = self.place == Place::Event;
         Some(match mention {
             Mention::Reference(Reference::Parameter { name }) => {
@@ -207,38 +194,21 @@ impl Walk<'_, '_> {
             Mention::Event => return scope("`!Data`"),
             Mention::UnknownName(name) if in_event && &**name == "event" => return None,
             Mention::UnknownName(name) => {
-                let known = [
-                    "parameters",
-                    "secrets",
-                    "connections",
-                    "outputs",
-                    "steps",
-                    "event",
-                ];
-                let known = known
-                    .into_iter()
-                    .filter(|name| in_event == (*name == "event"));
+                let known = ["parameters", "secrets", "connections", "outputs", "steps", "event"];
+                let known = known.into_iter().filter(|name| in_event == (*name == "event"));
                 let hint = suggestion(name, known);
-                (
-                    Code::Scope,
-                    format!("{what}: there is nothing called {name:?} here{hint}"),
-                )
+                (Code::Scope, format!("{what}: there is nothing called {name:?} here{hint}"))
             }
             Mention::UnknownFunction(name) => {
                 let hint = suggestion(name, relay_core::expr::function_names());
-                (
-                    Code::UnknownFunction,
-                    format!("{what}: there is no function {name:?}{hint}"),
-                )
+                (Code::UnknownFunction, format!("{what}: there is no function {name:?}{hint}"))
             }
-            Mention::Arity(name, problem) => (
-                Code::FunctionArguments,
-                format!("{what}: {name:?} {problem}"),
-            ),
-            Mention::Keywords(name, problem) => (
-                Code::FunctionKeywords,
-                format!("{what}: {name:?} {problem}"),
-            ),
+            Mention::Arity(name, problem) => {
+                (Code::FunctionArguments, format!("{what}: {name:?} {problem}"))
+            }
+            Mention::Keywords(name, problem) => {
+                (Code::FunctionKeywords, format!("{what}: {name:?} {problem}"))
+            }
             Mention::Broken(error) => (Code::ExpressionSyntax, format!("{what}: {error}")),
             _ => return None,
         })
@@ -249,9 +219,7 @@ impl Walk<'_, '_> {
         if parameters.contains_key(name) {
             return None;
         }
-        let minus = name
-            .split_once('-')
-            .filter(|(before, _)| parameters.contains_key(*before));
+        let minus = name.split_once('-').filter(|(before, _)| parameters.contains_key(*before));
         let hint = match minus {
             Some((before, after)) => {
                 format!(
@@ -267,11 +235,7 @@ impl Walk<'_, '_> {
 
     fn step(&mut self, step: &str, origin: Origin, location: Location) -> Option<(Code, String)> {
         if self.scopes.steps.contains(step) {
-            let edge = Dependency {
-                step: step.to_owned(),
-                origin,
-                location,
-            };
+            let edge = Dependency { step: step.to_owned(), origin, location };
             self.scopes.mentioned.push(edge);
             return None;
         }

@@ -150,10 +150,7 @@ pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
     known
         .into_iter()
         .map(|known| {
-            (
-                strsim::damerau_levenshtein(&word.to_lowercase(), &known.to_lowercase()),
-                known,
-            )
+            (strsim::damerau_levenshtein(&word.to_lowercase(), &known.to_lowercase()), known)
         })
         .filter(|(distance, _)| *distance <= limit)
         .min()
@@ -163,7 +160,5 @@ pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
 /// `; did you mean "…"?`, or nothing.
 #[must_use]
 pub(crate) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
-    nearest(word, known)
-        .map(|known| format!("; did you mean {known:?}?"))
-        .unwrap_or_default()
+    nearest(word, known).map(|known| format!("; did you mean {known:?}?")).unwrap_or_default()
 }

@@ -44,19 +44,14 @@ impl fmt::Display for Origin {
 
 /// Reports each cycle once, at the first of its edges.
 pub(super) fn check_cycles(steps: &[Step], findings: &mut Findings) {
-    let by_name: HashMap<&str, &Step> = steps
-        .iter()
-        .map(|step| (step.name.as_str(), step))
-        .collect();
+    let by_name: HashMap<&str, &Step> =
+        steps.iter().map(|step| (step.name.as_str(), step)).collect();
     let mut done = HashSet::new();
     for start in steps {
         // A walk with its own stack: a chain of steps may be longer than threads have room for.
         let mut path: Vec<(&Step, usize)> = vec![(start, 0)];
         while let Some((step, next)) = path.last_mut() {
-            let Some(edge) = step
-                .dependencies
-                .get(*next)
-                .filter(|_| !done.contains(&step.name))
+            let Some(edge) = step.dependencies.get(*next).filter(|_| !done.contains(&step.name))
             else {
                 done.insert(step.name.clone());
                 path.pop();
@@ -85,10 +80,7 @@ fn report(cycle: &[(&Step, usize)], findings: &mut Findings) {
         .iter()
         .map(|(step, edge)| {
             let line = edge.location.line;
-            format!(
-                "{:?} waits for {:?} ({}, line {line})",
-                step.name, edge.step, edge.origin
-            )
+            format!("{:?} waits for {:?} ({}, line {line})", step.name, edge.step, edge.origin)
         })
         .collect();
     let message = format!("steps wait for each other: {}", described.join(", "));

@@ -67,11 +67,7 @@ impl WorkflowFile {
                 findings.push(finding);
             }
         }
-        if findings.is_empty() {
-            Ok(values)
-        } else {
-            Err(findings)
-        }
+        if findings.is_empty() { Ok(values) } else { Err(findings) }
     }
 }
 

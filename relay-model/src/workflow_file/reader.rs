@@ -38,8 +38,7 @@ impl Findings {
 
     /// All findings in the order of the file, each once.
     pub(super) fn sorted(mut self) -> Vec<Finding> {
-        self.0
-            .sort_by_key(|finding| (finding.line, finding.column, finding.code));
+        self.0.sort_by_key(|finding| (finding.line, finding.column, finding.code));
         self.0.dedup();
         self.0
     }
@@ -52,9 +51,7 @@ impl Findings {
     pub(super) fn tree(&mut self, node: &Node) -> Value {
         let mut problems = Vec::new();
         let value = node.to_tree(&mut problems);
-        problems
-            .into_iter()
-            .for_each(|problem| self.problem(problem));
+        problems.into_iter().for_each(|problem| self.problem(&problem));
         value
     }
 }
@@ -91,16 +88,8 @@ impl<'n> Section<'n> {
     /// The node as a mapping; nothing counts as an empty one.
     pub(super) fn new(node: &'n Node, what: String, findings: &mut Findings) -> Option<Self> {
         match node.as_mapping() {
-            Some(entries) => Some(Self {
-                node,
-                entries,
-                what,
-            }),
-            None if is_null(node) => Some(Self {
-                node,
-                entries: &[],
-                what,
-            }),
+            Some(entries) => Some(Self { node, entries, what }),
+            None if is_null(node) => Some(Self { node, entries: &[], what }),
             None => {
                 let message = format!("{what} has to be a map, not {}", describe(node));
                 findings.add(Code::Type, node.location, message);
@@ -118,9 +107,7 @@ impl<'n> Section<'n> {
     }
 
     fn entry(&self, key: &str) -> Option<&'n (Node, Node)> {
-        self.entries
-            .iter()
-            .find(|(k, _)| k.as_scalar().is_some_and(|k| &**k == key))
+        self.entries.iter().find(|(k, _)| k.as_scalar().is_some_and(|k| &**k == key))
     }
 
     pub(super) fn key_location(&self, key: &str) -> Option<Location> {
@@ -129,9 +116,7 @@ impl<'n> Section<'n> {
 
     /// The entries with their keys as text.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&'n str, &'n Node, &'n Node)> {
-        self.entries
-            .iter()
-            .filter_map(|(key, value)| Some((&**key.as_scalar()?, key, value)))
+        self.entries.iter().filter_map(|(key, value)| Some((&**key.as_scalar()?, key, value)))
     }
 
     /// Reports keys that are not known. `strict` sections turn what looks like a slip of the pen
@@ -142,16 +127,8 @@ impl<'n> Section<'n> {
                 continue;
             }
             let close = nearest(name, known.iter().copied());
-            let level = if strict && close.is_some() {
-                Level::Error
-            } else {
-                Level::Warning
-            };
-            let effect = if level == Level::Error {
-                ""
-            } else {
-                " and has no effect"
-            };
+            let level = if strict && close.is_some() { Level::Error } else { Level::Warning };
+            let effect = if level == Level::Error { "" } else { " and has no effect" };
             let hint = suggestion(name, known.iter().copied());
             let message = format!("key {name:?} of {} is not known{effect}{hint}", self.what);
             let finding = Finding::new(Code::UnknownKey, key.location, message);
@@ -179,11 +156,7 @@ impl<'n> Section<'n> {
             }
             _ => {
                 let location = self.key_location(key).unwrap_or(self.location());
-                findings.add(
-                    Code::Required,
-                    location,
-                    format!("{} needs {key:?}", self.what),
-                );
+                findings.add(Code::Required, location, format!("{} needs {key:?}", self.what));
                 None
             }
         }
@@ -217,10 +190,7 @@ impl<'n> Section<'n> {
         else {
             return Vec::new();
         };
-        section
-            .entries()
-            .map(|(name, _, value)| (name.to_owned(), findings.tree(value)))
-            .collect()
+        section.entries().map(|(name, _, value)| (name.to_owned(), findings.tree(value))).collect()
     }
 }
 

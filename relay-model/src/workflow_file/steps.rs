@@ -27,15 +27,7 @@ const KEYS: &[&str] = &[
 ];
 
 /// The keys that an approval ignores.
-const CONTAINER_KEYS: &[&str] = &[
-    "image",
-    "spec",
-    "env",
-    "input",
-    "inputFile",
-    "command",
-    "args",
-];
+const CONTAINER_KEYS: &[&str] = &["image", "spec", "env", "input", "inputFile", "command", "args"];
 
 pub(super) fn read(node: &Node, scopes: &mut Scopes<'_>, findings: &mut Findings) -> Vec<Step> {
     let Some(items) = node.as_sequence() else {
@@ -58,10 +50,7 @@ pub(super) fn read(node: &Node, scopes: &mut Scopes<'_>, findings: &mut Findings
         .collect();
     let names = names(&sections, findings);
     scopes.set_steps(names.keys().cloned().collect());
-    sections
-        .iter()
-        .filter_map(|section| step(section, &names, scopes, findings))
-        .collect()
+    sections.iter().filter_map(|section| step(section, &names, scopes, findings)).collect()
 }
 
 fn names(sections: &[Section<'_>], findings: &mut Findings) -> BTreeMap<String, Location> {
@@ -70,9 +59,7 @@ fn names(sections: &[Section<'_>], findings: &mut Findings) -> BTreeMap<String, 
         let Some(name) = section.required_text("name", findings) else {
             continue;
         };
-        let location = section
-            .get("name")
-            .map_or(section.location(), |node| node.location);
+        let location = section.get("name").map_or(section.location(), |node| node.location);
         if let Err(error) = StepName::new(&name) {
             findings.add(Code::Name, location, error.to_string());
         } else if let Some(first) = names.get(&name) {
@@ -146,17 +133,11 @@ fn explicit(
     for (step, location) in section.texts("dependsOn", findings) {
         if !names.contains_key(&step) {
             let hint = suggestion(&step, names.keys().map(String::as_str));
-            let message = format!(
-                "{} depends on {step:?}, which does not exist{hint}",
-                section.what
-            );
+            let message =
+                format!("{} depends on {step:?}, which does not exist{hint}", section.what);
             findings.add(Code::UnknownStep, location, message);
         } else if !dependencies.iter().any(|known| known.step == step) {
-            dependencies.push(Dependency {
-                step,
-                origin: Origin::DependsOn,
-                location,
-            });
+            dependencies.push(Dependency { step, origin: Origin::DependsOn, location });
         }
     }
     dependencies
@@ -170,20 +151,11 @@ pub(super) fn container(
     findings: &mut Findings,
 ) -> Container {
     let lines = |key: &str, findings: &mut Findings| {
-        section
-            .texts(key, findings)
-            .into_iter()
-            .map(|(line, _)| line)
-            .collect::<Vec<_>>()
+        section.texts(key, findings).into_iter().map(|(line, _)| line).collect::<Vec<_>>()
     };
     for key in ["spec", "env"] {
         if let Some(node) = section.get(key).filter(|node| node.as_mapping().is_some()) {
-            scopes.check(
-                node,
-                place,
-                &format!("{key:?} of {}", section.what),
-                findings,
-            );
+            scopes.check(node, place, &format!("{key:?} of {}", section.what), findings);
         }
     }
     if let Some(node) = section.get("args").filter(|node| !is_null(node))
@@ -198,15 +170,9 @@ pub(super) fn container(
         input_file: section
             .text("inputFile", findings)
             .zip(section.get("inputFile"))
-            .map(|(path, node)| InputFile {
-                path,
-                location: node.location,
-            }),
+            .map(|(path, node)| InputFile { path, location: node.location }),
         command: section.text("command", findings),
-        args: if section
-            .get("args")
-            .is_some_and(|node| node.as_sequence().is_some())
-        {
+        args: if section.get("args").is_some_and(|node| node.as_sequence().is_some()) {
             lines("args", findings)
         } else {
             Vec::new()
@@ -224,12 +190,7 @@ pub(super) fn when(
     findings: &mut Findings,
 ) -> Option<Value> {
     let node = section.get("when").filter(|node| !is_null(node))?;
-    scopes.check(
-        node,
-        place,
-        &format!("\"when\" of {}", section.what),
-        findings,
-    );
+    scopes.check(node, place, &format!("\"when\" of {}", section.what), findings);
     let value = findings.tree(node);
     let list = node.as_sequence().filter(|_| node.tag.is_none());
     let items = list.unwrap_or(std::slice::from_ref(node));

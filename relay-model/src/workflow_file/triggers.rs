@@ -10,16 +10,8 @@ use super::finding::{Code, suggestion};
 use super::reader::{Findings, Section, describe, is_null};
 use super::{Parameter, Trigger, TriggerSource, steps};
 
-const WEBHOOK_KEYS: &[&str] = &[
-    "type",
-    "image",
-    "spec",
-    "env",
-    "input",
-    "inputFile",
-    "command",
-    "args",
-];
+const WEBHOOK_KEYS: &[&str] =
+    &["type", "image", "spec", "env", "input", "inputFile", "command", "args"];
 
 pub(super) fn read(
     node: &Node,
@@ -100,17 +92,12 @@ fn bound_names(
     findings: &mut Findings,
 ) {
     for (key, _) in values.as_mapping().unwrap_or_default() {
-        let Some(name) = key
-            .as_scalar()
-            .filter(|name| !parameters.contains_key(&***name))
-        else {
+        let Some(name) = key.as_scalar().filter(|name| !parameters.contains_key(&***name)) else {
             continue;
         };
         let hint = suggestion(name, parameters.keys().map(String::as_str));
-        let message = format!(
-            "{} binds parameter {name:?}, which is not declared{hint}",
-            section.what
-        );
+        let message =
+            format!("{} binds parameter {name:?}, which is not declared{hint}", section.what);
         findings.add(Code::BindingUnknownParameter, key.location, message);
     }
 }
@@ -122,11 +109,7 @@ fn source(
 ) -> Option<TriggerSource> {
     let Some(node) = section.get("source").filter(|node| !is_null(node)) else {
         let location = section.key_location("source").unwrap_or(section.location());
-        findings.add(
-            Code::Required,
-            location,
-            format!("{} needs \"source\"", section.what),
-        );
+        findings.add(Code::Required, location, format!("{} needs \"source\"", section.what));
         return None;
     };
     let source = Section::new(node, format!("\"source\" of {}", section.what), findings)?;
@@ -134,9 +117,7 @@ fn source(
     match kind.as_str() {
         "schedule" => {
             source.check_keys(&["type", "schedule"], true, findings);
-            source
-                .required_text("schedule", findings)
-                .map(TriggerSource::Schedule)
+            source.required_text("schedule", findings).map(TriggerSource::Schedule)
         }
         "webhook" => {
             source.check_keys(WEBHOOK_KEYS, true, findings);
@@ -154,9 +135,7 @@ fn source(
                  {other:?}{hint}",
                 source.what
             );
-            let location = source
-                .get("type")
-                .map_or(source.location(), |node| node.location);
+            let location = source.get("type").map_or(source.location(), |node| node.location);
             findings.add(Code::Enum, location, message);
             None
         }

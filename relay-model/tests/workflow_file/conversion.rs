@@ -3,9 +3,7 @@ use relay_model::workflow_file::{Code, WorkflowFile};
 
 fn parse(text: &str) -> WorkflowFile {
     let parsed = WorkflowFile::parse(text, "demo file");
-    parsed
-        .file
-        .unwrap_or_else(|| panic!("{:#?}", parsed.findings))
+    parsed.file.unwrap_or_else(|| panic!("{:#?}", parsed.findings))
 }
 
 #[test]
@@ -13,11 +11,7 @@ fn a_file_becomes_a_workflow() {
     let file = parse(include_str!("../../../examples/fan-out-fan-in.yaml"));
     let workflow = file.convert(None).workflow;
     insta::assert_yaml_snapshot!(workflow);
-    assert_eq!(
-        workflow,
-        file.convert(None).workflow,
-        "converting is deterministic"
-    );
+    assert_eq!(workflow, file.convert(None).workflow, "converting is deterministic");
 }
 
 #[test]
@@ -38,33 +32,17 @@ fn an_approval_becomes_a_step_without_image() {
 fn using_an_output_makes_a_dependency() {
     for (name, step, expected) in [
         ("tag", "spec: {x: !Output [a, o]}", vec!["a"]),
-        (
-            "JSON",
-            "spec: {x: {$type: Output, from: a, name: o}}",
-            vec!["a"],
-        ),
-        (
-            "template in env",
-            "env: {X: \"-${outputs.a.o}\"}",
-            vec!["a"],
-        ),
+        ("JSON", "spec: {x: {$type: Output, from: a, name: o}}", vec!["a"]),
+        ("template in env", "env: {X: \"-${outputs.a.o}\"}", vec!["a"]),
         ("quoted", "when: \"${outputs.'a'.o == 1}\"", vec!["a"]),
         ("bracketed", "when: \"${outputs['a'].o == 1}\"", vec!["a"]),
-        (
-            "all outputs of a step",
-            "spec: {x: \"${outputs.a}\"}",
-            vec!["a"],
-        ),
+        ("all outputs of a step", "spec: {x: \"${outputs.a}\"}", vec!["a"]),
         (
             "explicit first",
             "dependsOn: b\n  spec: {x: !Output [a, o], y: !Output [b, o]}",
             vec!["b", "a"],
         ),
-        (
-            "a status is no success",
-            "when: \"${steps.a.failed}\"",
-            vec![],
-        ),
+        ("a status is no success", "when: \"${steps.a.failed}\"", vec![]),
         ("shell text", "input: [\"echo ${outputs.a.o}\"]", vec![]),
         ("call", "spec: {x: !Fn.concat [!Output [a, o]]}", vec!["a"]),
     ] {
@@ -72,11 +50,7 @@ fn using_an_output_makes_a_dependency() {
             "steps:\n- {{name: a, image: x}}\n- {{name: b, image: x}}\n- name: c\n  image: x\n  {step}\n"
         );
         let file = parse(&text);
-        assert_eq!(
-            file.convert(None).workflow.spec.steps[2].depends_on,
-            expected,
-            "{name}"
-        );
+        assert_eq!(file.convert(None).workflow.spec.steps[2].depends_on, expected, "{name}");
     }
 }
 
@@ -98,23 +72,11 @@ fn values_are_bound_by_their_defaults() {
         "parameters: {n: {default: 1}, b: {default: true}, t: {default: x}, must: {}}\nsteps: []\n",
     );
     let texts = |pairs: &[(&str, &str)]| {
-        pairs
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect::<Vec<_>>()
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>()
     };
-    let values = file
-        .bind(&texts(&[
-            ("n", "2.5"),
-            ("b", "false"),
-            ("t", "5"),
-            ("must", ""),
-        ]))
-        .unwrap();
-    assert_eq!(
-        Value::map(values).to_json(),
-        r#"{"b":false,"must":"","n":2.5,"t":"5"}"#
-    );
+    let values =
+        file.bind(&texts(&[("n", "2.5"), ("b", "false"), ("t", "5"), ("must", "")])).unwrap();
+    assert_eq!(Value::map(values).to_json(), r#"{"b":false,"must":"","n":2.5,"t":"5"}"#);
     let values = file.bind(&texts(&[("b", "yes"), ("must", "=x=")])).unwrap();
     assert_eq!(Value::map(values).to_json(), r#"{"b":"yes","must":"=x="}"#);
     let findings = file.bind(&texts(&[("nn", "1")])).unwrap_err();

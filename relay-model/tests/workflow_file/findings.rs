@@ -3,11 +3,7 @@ use relay_model::workflow_file::WorkflowFile;
 /// The findings of a text, as a person sees them.
 fn findings(text: &str) -> Vec<String> {
     let parsed = WorkflowFile::parse(text, "f");
-    parsed
-        .findings
-        .iter()
-        .map(|finding| finding.in_file("f").to_string())
-        .collect()
+    parsed.findings.iter().map(|finding| finding.in_file("f").to_string()).collect()
 }
 
 #[test]
@@ -23,27 +19,11 @@ fn wrong_files_say_where_and_what() {
             "name: a\nname: b\n",
             "f:2:1: error[duplicate-key]: the key \"name\" is there already, at line 1",
         ),
-        (
-            "two documents",
-            "name: a\n---\nname: b\n",
-            "f:3:1: error[documents]:",
-        ),
-        (
-            "api version",
-            "apiVersion: v2\n",
-            "f:1:13: error[api-version]:",
-        ),
+        ("two documents", "name: a\n---\nname: b\n", "f:3:1: error[documents]:"),
+        ("api version", "apiVersion: v2\n", "f:1:13: error[api-version]:"),
         ("kind", "kind: Step\n", "f:1:7: error[kind]:"),
-        (
-            "top-level type",
-            "- a\n",
-            "f:1:1: error[type]: the workflow has to be a map, not a list",
-        ),
-        (
-            "steps type",
-            "steps: {}\n",
-            "f:1:8: error[type]: \"steps\" has to be a list, not a map",
-        ),
+        ("top-level type", "- a\n", "f:1:1: error[type]: the workflow has to be a map, not a list"),
+        ("steps type", "steps: {}\n", "f:1:8: error[type]: \"steps\" has to be a list, not a map"),
         (
             "unquoted colon",
             "steps:\n- name: a\n  image: x\n  input:\n  - echo a\n  - echo result: ok\n",
@@ -61,11 +41,7 @@ fn wrong_files_say_where_and_what() {
             "steps:\n- name: a\n",
             "f:2:3: error[required]: step \"a\" needs \"image\"",
         ),
-        (
-            "missing name",
-            "steps:\n- image: x\n",
-            "f:2:3: error[required]: step 1 needs \"name\"",
-        ),
+        ("missing name", "steps:\n- image: x\n", "f:2:3: error[required]: step 1 needs \"name\""),
         (
             "name",
             "steps:\n- name: ../a\n  image: x\n",
@@ -244,23 +220,11 @@ fn good_files_have_no_findings() {
             "event",
             "triggers:\n- name: t\n  source: {type: push}\n  when: ${event.x == 1}\n  binding: {key: !Data k}\n",
         ),
-        (
-            "merge",
-            "locals: &l {a: 1}\nsteps: [{name: s, image: i, spec: {<<: *l, b: 2}}]\n",
-        ),
-        (
-            "own status",
-            "steps: [{name: s, image: i, spec: {x: \"${steps.s.failed}\"}}]\n",
-        ),
+        ("merge", "locals: &l {a: 1}\nsteps: [{name: s, image: i, spec: {<<: *l, b: 2}}]\n"),
+        ("own status", "steps: [{name: s, image: i, spec: {x: \"${steps.s.failed}\"}}]\n"),
         ("hello", include_str!("../../../examples/hello.yaml")),
-        (
-            "parameters",
-            include_str!("../../../examples/parameters-and-outputs.yaml"),
-        ),
-        (
-            "fan out",
-            include_str!("../../../examples/fan-out-fan-in.yaml"),
-        ),
+        ("parameters", include_str!("../../../examples/parameters-and-outputs.yaml")),
+        ("fan out", include_str!("../../../examples/fan-out-fan-in.yaml")),
     ] {
         assert_eq!(findings(text), Vec::<String>::new(), "{name}");
     }
@@ -273,17 +237,9 @@ fn all_findings_come_at_once_in_file_order() {
     );
     let codes: Vec<_> = found
         .iter()
-        .map(|line| {
-            line.split('[')
-                .nth(1)
-                .and_then(|rest| rest.split(']').next())
-                .unwrap()
-        })
+        .map(|line| line.split('[').nth(1).and_then(|rest| rest.split(']').next()).unwrap())
         .collect();
-    assert_eq!(
-        codes,
-        ["unused-parameter", "type", "unknown-step", "required"]
-    );
+    assert_eq!(codes, ["unused-parameter", "type", "unknown-step", "required"]);
 }
 
 #[test]
@@ -293,9 +249,5 @@ fn nested_aliases_do_not_grow_without_bound() {
         let items = vec![format!("*a{}", level - 1); 10].join(", ");
         text.push_str(&format!("a{level}: &a{level} [{items}]\n"));
     }
-    assert!(
-        findings(&text)
-            .iter()
-            .any(|line| line.contains("once aliases are expanded"))
-    );
+    assert!(findings(&text).iter().any(|line| line.contains("once aliases are expanded")));
 }

@@ -28,18 +28,15 @@ impl Address {
     /// # Errors
     /// [`AddressError`], which never repeats the text, for it may hold a token.
     pub fn parse(url: &str) -> Result<Self, AddressError> {
-        let mut base = Url::parse(url.trim()).map_err(|error| AddressError::Syntax {
-            reason: error.to_string(),
-        })?;
+        let mut base = Url::parse(url.trim())
+            .map_err(|error| AddressError::Syntax { reason: error.to_string() })?;
         if !matches!(base.scheme(), "http" | "https") {
             return Err(AddressError::Scheme);
         }
         let user = decoded(base.username())?;
         let password = decoded(base.password().unwrap_or_default())?;
-        let credentials = (!user.is_empty() || !password.is_empty()).then(|| Credentials {
-            user: user.into(),
-            password: password.into(),
-        });
+        let credentials = (!user.is_empty() || !password.is_empty())
+            .then(|| Credentials { user: user.into(), password: password.into() });
         // These two fail only for URLs that cannot have a host, which `scheme` has ruled out.
         base.set_username("").map_err(|()| AddressError::Scheme)?;
         base.set_password(None).map_err(|()| AddressError::Scheme)?;
@@ -73,9 +70,7 @@ fn decoded(part: &str) -> Result<String, AddressError> {
     percent_decode_str(part)
         .decode_utf8()
         .map(std::borrow::Cow::into_owned)
-        .map_err(|_| AddressError::Syntax {
-            reason: "user information is not UTF-8".to_owned(),
-        })
+        .map_err(|_| AddressError::Syntax { reason: "user information is not UTF-8".to_owned() })
 }
 
 impl fmt::Display for Address {

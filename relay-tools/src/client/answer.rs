@@ -57,10 +57,7 @@ impl Unresolvable {
             all.append(&mut kind);
         };
         let named = |kind: &str, names: &[Named]| {
-            names
-                .iter()
-                .map(|named| format!("{kind} {:?}", named.name))
-                .collect()
+            names.iter().map(|named| format!("{kind} {:?}", named.name)).collect()
         };
         add(named("data", &self.data));
         add(named("secret", &self.secrets));

@@ -92,11 +92,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 }
 
 fn detail(message: &str) -> String {
-    if message.is_empty() {
-        String::new()
-    } else {
-        format!(": {message}")
-    }
+    if message.is_empty() { String::new() } else { format!(": {message}") }
 }
 
 /// The readable part of an error answer: the envelope's text, else a short body as it is.

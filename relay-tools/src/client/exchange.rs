@@ -15,11 +15,7 @@ use super::{ClientError, MetadataClient, transfer};
 
 /// All but the unreserved characters. A plus sign is encoded too: some servers take a bare
 /// one for a blank.
-const NAME: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 pub(super) struct Request<'a> {
     method: Method,
@@ -42,21 +38,14 @@ impl<'a> Request<'a> {
     }
 
     fn new(method: Method, path: &str) -> Self {
-        Self {
-            method,
-            path: path.to_owned(),
-            query: &[],
-            body: None,
-        }
+        Self { method, path: path.to_owned(), query: &[], body: None }
     }
 
     /// Adds a name as one segment of the path.
     pub(super) fn name(mut self, name: &str) -> Result<Self, ClientError> {
         // Dots have no encoded form: URL parsers take `%2e` for a dot segment as well.
         if matches!(name, "" | "." | "..") {
-            return Err(ClientError::Name {
-                name: name.to_owned(),
-            });
+            return Err(ClientError::Name { name: name.to_owned() });
         }
         self.path.push('/');
         self.path.extend(utf8_percent_encode(name, NAME));
@@ -129,11 +118,7 @@ impl MetadataClient {
         let mut backoff = Backoff::new();
         loop {
             let left = within.saturating_sub(started.elapsed());
-            let timeout = if within.is_zero() {
-                self.timeout
-            } else {
-                self.timeout.min(left)
-            };
+            let timeout = if within.is_zero() { self.timeout } else { self.timeout.min(left) };
             let attempt = self.attempt(&request, timeout).await;
             let again = match &attempt {
                 Ok(reply) => self.retry.repeats(reply.status),
@@ -159,23 +144,14 @@ impl MetadataClient {
             source: error.without_url(),
         };
         let url = self.address.url(&request.path, request.query);
-        let mut builder = self
-            .address
-            .authorize(self.http.request(request.method.clone(), url))
-            .timeout(timeout);
+        let mut builder =
+            self.address.authorize(self.http.request(request.method.clone(), url)).timeout(timeout);
         if let Some(body) = &request.body {
-            builder = builder
-                .header(header::CONTENT_TYPE, "application/json")
-                .body(body.clone());
+            builder = builder.header(header::CONTENT_TYPE, "application/json").body(body.clone());
         }
         let response = builder.send().await.map_err(failed)?;
         let status = response.status();
         let body = response.bytes().await.map_err(failed)?;
-        Ok(Reply {
-            method: request.method.clone(),
-            path: request.path.clone(),
-            status,
-            body,
-        })
+        Ok(Reply { method: request.method.clone(), path: request.path.clone(), status, body })
     }
 }

@@ -92,12 +92,7 @@ impl MetadataClient {
         url: &str,
         timeout: Duration,
     ) -> Result<Self, ClientError> {
-        Ok(Self {
-            http,
-            address: Arc::new(Address::parse(url)?),
-            timeout,
-            retry: Retry::never(),
-        })
+        Ok(Self { http, address: Arc::new(Address::parse(url)?), timeout, retry: Retry::never() })
     }
 
     /// Connections fit for the API: no proxy, since the API knows a pod by its address, and

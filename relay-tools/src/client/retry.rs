@@ -22,27 +22,18 @@ enum Rule {
 impl Retry {
     /// Every request is sent once.
     pub const fn never() -> Self {
-        Self {
-            within: Duration::ZERO,
-            rule: Rule::Outages,
-        }
+        Self { within: Duration::ZERO, rule: Rule::Outages }
     }
 
     /// The entrypoint's rule: 500, 502, 503 and 504 are repeated until `within` is over.
     pub const fn outages(within: Duration) -> Self {
-        Self {
-            within,
-            rule: Rule::Outages,
-        }
+        Self { within, rule: Rule::Outages }
     }
 
     /// The rule of `ni`: everything is repeated until `within` is over, except answers that
     /// will not change: 501 and statuses from 400 to 499 without 408, 425 and 429.
     pub const fn all_but_final(within: Duration) -> Self {
-        Self {
-            within,
-            rule: Rule::AllButFinal,
-        }
+        Self { within, rule: Rule::AllButFinal }
     }
 
     /// How long one exchange may take with all its repetitions.

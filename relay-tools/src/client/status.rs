@@ -34,10 +34,7 @@ pub struct WhenCondition {
 impl WhenCondition {
     /// A condition that takes this state now.
     pub fn now(status: WhenStatus) -> Self {
-        Self {
-            timestamp: Timestamp::now(),
-            status,
-        }
+        Self { timestamp: Timestamp::now(), status }
     }
 }
 

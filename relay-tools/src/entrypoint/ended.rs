@@ -74,9 +74,7 @@ impl Ended {
             Self::EnvironmentFailed { .. } => Some(1),
             Self::CouldNotStart { code, .. }
             | Self::Exited { code }
-            | Self::Cancelled {
-                program: Some(code),
-            } => Some(*code),
+            | Self::Cancelled { program: Some(code) } => Some(*code),
             Self::Signalled { .. } | Self::Cancelled { program: None } => Some(-1),
         }
     }

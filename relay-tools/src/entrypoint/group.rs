@@ -21,11 +21,7 @@ pub(super) struct Group {
 impl Group {
     /// The group whose first process is `leader`, which has been started as such.
     pub(super) fn led_by(leader: Option<u32>) -> Self {
-        Self {
-            leader: leader
-                .and_then(|id| i32::try_from(id).ok())
-                .map(Pid::from_raw),
-        }
+        Self { leader: leader.and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw) }
     }
 
     pub(super) fn send(&self, signal: Signal) {
@@ -70,8 +66,7 @@ impl Group {
     }
 
     fn is_alive(&self) -> bool {
-        self.leader
-            .is_some_and(|leader| killpg(leader, None) != Err(Errno::ESRCH))
+        self.leader.is_some_and(|leader| killpg(leader, None) != Err(Errno::ESRCH))
     }
 }
 

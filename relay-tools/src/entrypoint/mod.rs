@@ -104,9 +104,9 @@ impl Entrypoint {
         }
         self.gated = variable("RELAY_GATED").is_some_and(|value| value == "true");
         if let Some(url) = variable("METADATA_API_URL").filter(|url| !url.is_empty()) {
-            let url = url.to_str().ok_or_else(|| AddressError::Syntax {
-                reason: "it is not UTF-8".to_owned(),
-            })?;
+            let url = url
+                .to_str()
+                .ok_or_else(|| AddressError::Syntax { reason: "it is not UTF-8".to_owned() })?;
             let attempt = self.request_timeout.min(Self::ATTEMPT_TIMEOUT);
             self.client = Some(MetadataClient::new(url, attempt)?);
         }
@@ -149,11 +149,8 @@ impl Entrypoint {
         mut self,
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
-        self.variables.extend(
-            variables
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into())),
-        );
+        self.variables
+            .extend(variables.into_iter().map(|(name, value)| (name.into(), value.into())));
         self
     }
 

@@ -96,9 +96,7 @@ impl Program<'_> {
                 child.wait().await?
             }
         };
-        Ok(Ended::Cancelled {
-            program: Some(status.code().unwrap_or(-1)),
-        })
+        Ok(Ended::Cancelled { program: Some(status.code().unwrap_or(-1)) })
     }
 
     async fn start(&self) -> Result<Child, Ended> {
@@ -161,10 +159,10 @@ impl Program<'_> {
         if program.as_os_str().as_bytes().contains(&b'/') {
             return Ok(here(program));
         }
-        let search = self.variables.get(OsStr::new("PATH")).map_or(
-            OsStr::new("/usr/local/bin:/usr/bin:/bin"),
-            OsString::as_os_str,
-        );
+        let search = self
+            .variables
+            .get(OsStr::new("PATH"))
+            .map_or(OsStr::new("/usr/local/bin:/usr/bin:/bin"), OsString::as_os_str);
         let mut code = NOT_FOUND;
         for dir in std::env::split_paths(search) {
             let candidate = here(&dir).join(program);
@@ -192,8 +190,6 @@ fn could_not_start(reason: String, code: i32) -> Ended {
 fn by_itself(status: ExitStatus) -> Ended {
     match (status.code(), status.signal()) {
         (Some(code), _) => Ended::Exited { code },
-        (None, signal) => Ended::Signalled {
-            signal: signal.unwrap_or_default(),
-        },
+        (None, signal) => Ended::Signalled { signal: signal.unwrap_or_default() },
     }
 }

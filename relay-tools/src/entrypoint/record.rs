@@ -16,10 +16,7 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) fn new(client: Option<MetadataClient>) -> Self {
-        Self {
-            client,
-            condition: WhenCondition::now(WhenStatus::Evaluating),
-        }
+        Self { client, condition: WhenCondition::now(WhenStatus::Evaluating) }
     }
 
     /// Reports on the way. That the API does not take it is no reason to stop: if it is out of
@@ -27,10 +24,7 @@ impl Record {
     pub(super) async fn condition(&mut self, status: WhenStatus) {
         self.condition = WhenCondition::now(status);
         if let Err(error) = self.put(None).await {
-            tracing::warn!(
-                error = error.chain(),
-                "the state of the step was not reported"
-            );
+            tracing::warn!(error = error.chain(), "the state of the step was not reported");
         }
     }
 
@@ -53,15 +47,12 @@ impl Record {
             self.condition = WhenCondition::now(status);
         }
         if matches!(ended, Ended::Cancelled { .. }) {
-            self.client = self
-                .client
-                .map(|client| client.retrying(Retry::outages(hurry)));
+            self.client = self.client.map(|client| client.retrying(Retry::outages(hurry)));
         }
         let process_state = match self.condition.status {
-            WhenStatus::Satisfied => ended.recorded().map(|exit_code| ProcessState {
-                exit_code,
-                timestamp: Timestamp::now(),
-            }),
+            WhenStatus::Satisfied => ended
+                .recorded()
+                .map(|exit_code| ProcessState { exit_code, timestamp: Timestamp::now() }),
             _ => None,
         };
         match self.put(process_state).await {
@@ -75,12 +66,7 @@ impl Record {
             None => Ok(()),
             Some(client) => {
                 let when_condition = self.condition.clone();
-                client
-                    .put_status(&Status {
-                        process_state,
-                        when_condition,
-                    })
-                    .await
+                client.put_status(&Status { process_state, when_condition }).await
             }
         }
     }

@@ -31,16 +31,11 @@ impl File {
         let value = spec.get(&self.path).unwrap_or(&Value::Null);
         let text = match self.output.as_str() {
             "json" => go_json::compact(value),
-            _ => serde_saphyr::to_string(value)
-                .map_err(NiError::Yaml)?
-                .into_bytes(),
+            _ => serde_saphyr::to_string(value).map_err(NiError::Yaml)?.into_bytes(),
         };
         match write(&self.file, &text) {
             Ok(()) => Ok(Printed::default()),
-            Err(source) => Err(NiError::File {
-                path: self.file,
-                source,
-            }),
+            Err(source) => Err(NiError::File { path: self.file, source }),
         }
     }
 }

@@ -62,11 +62,7 @@ mod tests {
             ("html", r#""<a>&""#, r#""\u003ca\u003e\u0026""#),
             ("separators", "\"\u{2028}ä\u{2029}\"", r#""\u2028ä\u2029""#),
             ("control characters", r#""\n\u0001\"""#, r#""\n\u0001\"""#),
-            (
-                "keys are sorted",
-                r#"{"b": 1, "a": [1, 2]}"#,
-                r#"{"a":[1,2],"b":1}"#,
-            ),
+            ("keys are sorted", r#"{"b": 1, "a": [1, 2]}"#, r#"{"a":[1,2],"b":1}"#),
             ("keys are escaped", r#"{"<": null}"#, r#"{"\u003c":null}"#),
             (
                 "integers are exact",
@@ -74,16 +70,8 @@ mod tests {
                 "[9007199254740993,18446744073709551615,-9223372036854775808]",
             ),
             ("whole floats", "[1.0, -0.0, 100.0]", "[1,-0,100]"),
-            (
-                "large floats",
-                "[1e20, 1e21, 1.5e300]",
-                "[100000000000000000000,1e+21,1.5e+300]",
-            ),
-            (
-                "small floats",
-                "[0.000001, 1e-7, 0.1]",
-                "[0.000001,1e-7,0.1]",
-            ),
+            ("large floats", "[1e20, 1e21, 1.5e300]", "[100000000000000000000,1e+21,1.5e+300]"),
+            ("small floats", "[0.000001, 1e-7, 0.1]", "[0.000001,1e-7,0.1]"),
         ];
         for (name, json, expected) in cases {
             let value: Value = serde_json::from_str(json).unwrap();

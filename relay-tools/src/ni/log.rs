@@ -46,10 +46,6 @@ impl Words {
     }
 
     fn complaint(&self, code: u8) -> Printed {
-        Printed {
-            stderr: self.line(),
-            code,
-            ..Printed::default()
-        }
+        Printed { stderr: self.line(), code, ..Printed::default() }
     }
 }

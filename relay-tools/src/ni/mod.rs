@@ -54,10 +54,7 @@ pub struct Settings {
 impl Settings {
     /// The settings that the environment of this process gives.
     pub fn from_env() -> Self {
-        Self {
-            api_url: std::env::var_os("METADATA_API_URL"),
-            ..Self::default()
-        }
+        Self { api_url: std::env::var_os("METADATA_API_URL"), ..Self::default() }
     }
 
     /// The same settings with another address.
@@ -81,9 +78,7 @@ impl Settings {
             _ => return Err(NiError::NoAddress),
         };
         let url = url.to_str().ok_or_else(|| {
-            ClientError::from(AddressError::Syntax {
-                reason: "it is not UTF-8".to_owned(),
-            })
+            ClientError::from(AddressError::Syntax { reason: "it is not UTF-8".to_owned() })
         })?;
         let client = MetadataClient::new(url, ATTEMPT)?;
         Ok(client.retrying(Retry::all_but_final(self.patience)))
@@ -92,10 +87,7 @@ impl Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            api_url: None,
-            patience: Duration::from_secs(5 * 60),
-        }
+        Self { api_url: None, patience: Duration::from_secs(5 * 60) }
     }
 }
 
@@ -118,10 +110,7 @@ struct Printed {
 
 impl Printed {
     fn stdout(bytes: impl Into<Vec<u8>>) -> Self {
-        Self {
-            stdout: bytes.into(),
-            ..Self::default()
-        }
+        Self { stdout: bytes.into(), ..Self::default() }
     }
 }
 
@@ -159,11 +148,7 @@ pub async fn run<A: Into<OsString> + Clone>(
     stderr: &mut (dyn Write + Send),
 ) -> u8 {
     let printed = match Ni::try_parse_from(args) {
-        Ok(ni) => ni
-            .command
-            .run(settings)
-            .await
-            .unwrap_or_else(|error| failure(&error.message())),
+        Ok(ni) => ni.command.run(settings).await.unwrap_or_else(|error| failure(&error.message())),
         Err(usage) => match usage.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
                 Printed::stdout(usage.render().to_string())
@@ -183,11 +168,7 @@ pub async fn run<A: Into<OsString> + Clone>(
 }
 
 fn failure(message: &str) -> Printed {
-    Printed {
-        stderr: message.into(),
-        code: 1,
-        ..Printed::default()
-    }
+    Printed { stderr: message.into(), code: 1, ..Printed::default() }
 }
 
 impl Command {

@@ -57,8 +57,6 @@ impl Set {
             once.put_output_metadata(&key, true).await?;
         }
         client.put_output(&key, &value).await?;
-        Ok(Printed::stdout(format!(
-            "Successfully set output for {key:?}.\n"
-        )))
+        Ok(Printed::stdout(format!("Successfully set output for {key:?}.\n")))
     }
 }

@@ -20,25 +20,13 @@ async fn repetition_follows_the_rule() {
         ("broken server", Retry::outages(within), 500, true),
         ("busy server", Retry::outages(within), 429, false),
         ("no value", Retry::all_but_final(within), 422, false),
-        (
-            "busy server, patiently",
-            Retry::all_but_final(within),
-            429,
-            true,
-        ),
-        (
-            "never heard of, patiently",
-            Retry::all_but_final(within),
-            599,
-            true,
-        ),
+        ("busy server, patiently", Retry::all_but_final(within), 429, true),
+        ("never heard of, patiently", Retry::all_but_final(within), 599, true),
     ];
     for (name, retry, status, repeats) in cases {
         let double = Double::start().await;
         let double =
-            double
-                .on("GET /spec", status, error("first"))
-                .on("GET /spec", 200, complete(1));
+            double.on("GET /spec", status, error("first")).on("GET /spec", 200, complete(1));
         let answer = client(&double).retrying(retry).spec(None).await;
         assert_eq!(answer.is_ok(), repeats, "{name}");
         assert_eq!(double.lines().len(), if repeats { 2 } else { 1 }, "{name}");
@@ -47,16 +35,10 @@ async fn repetition_follows_the_rule() {
 
 #[tokio::test]
 async fn patience_ends_with_the_last_answer() {
-    let double = Double::start()
-        .await
-        .on("GET /spec", 503, error("still down"));
+    let double = Double::start().await.on("GET /spec", 503, error("still down"));
     let started = Instant::now();
     let retry = Retry::outages(Duration::from_secs(1));
-    let error = client(&double)
-        .retrying(retry)
-        .spec(None)
-        .await
-        .unwrap_err();
+    let error = client(&double).retrying(retry).spec(None).await.unwrap_err();
     assert!(started.elapsed() < Duration::from_secs(3));
     assert!(error.to_string().contains("still down"), "{error}");
     assert!(double.lines().len() > 1);
@@ -70,10 +52,7 @@ async fn a_server_that_never_answers_is_given_up() {
     let error = client.conditions().await.unwrap_err();
     assert!(matches!(error, ClientError::Connection { .. }), "{error:?}");
     let text = format!("{error} {error:?} {} {client:?}", error.chain());
-    assert!(
-        text.contains("GET /conditions") && !text.contains("canary"),
-        "{text}"
-    );
+    assert!(text.contains("GET /conditions") && !text.contains("canary"), "{text}");
 }
 
 #[tokio::test]
@@ -96,10 +75,7 @@ async fn credentials_are_taken_from_the_url_and_decoded() {
         let client = MetadataClient::new(&url, Duration::from_secs(5)).unwrap();
         client.spec(None).await.unwrap();
         let call = double.calls().pop().unwrap();
-        let sent = call
-            .headers
-            .get("authorization")
-            .map(|v| v.to_str().unwrap());
+        let sent = call.headers.get("authorization").map(|v| v.to_str().unwrap());
         assert_eq!(sent, expected, "{user_info}");
     }
 }
@@ -123,14 +99,8 @@ async fn numbers_come_out_as_they_went_in() {
     let body = format!(r#"{{"value":{text},"complete":true}}"#);
     let double = Double::start().await.on("GET /spec", 200, body);
     let value = client(&double).spec(None).await.unwrap().value;
-    let expected = json!([
-        u64::MAX,
-        i64::MIN,
-        0.1,
-        f64::MAX,
-        f64::MIN_POSITIVE,
-        9_007_199_254_740_993_u64
-    ]);
+    let expected =
+        json!([u64::MAX, i64::MIN, 0.1, f64::MAX, f64::MIN_POSITIVE, 9_007_199_254_740_993_u64]);
     assert_eq!(value, expected);
 }
 

@@ -42,28 +42,18 @@ impl Double {
     /// A double with the answers of a step that has nothing special about it.
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let double = Self {
-            port: listener.local_addr().unwrap().port(),
-            ..Self::default()
-        };
+        let double = Self { port: listener.local_addr().unwrap().port(), ..Self::default() };
         let router = Router::new().fallback(serve).with_state(double.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         double
             .on("PUT /status", 201, "")
-            .on(
-                "GET /conditions",
-                200,
-                json!({"resolved": true, "success": true, "message": ""}),
-            )
+            .on("GET /conditions", 200, json!({"resolved": true, "success": true, "message": ""}))
             .on("POST /validate", 200, "null")
     }
 
     /// From now on answers this. Several answers to one line are given in turn, the last
     /// one for ever.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "literals read better without `&`"
-    )]
+    #[expect(clippy::needless_pass_by_value, reason = "literals read better without `&`")]
     pub(crate) fn on(self, line: &str, status: u16, body: impl ToString) -> Self {
         self.shared
             .lock()
@@ -95,11 +85,7 @@ impl Double {
 
     /// The bodies of all calls of a line.
     pub(crate) fn bodies(&self, line: &str) -> Vec<Value> {
-        self.calls()
-            .iter()
-            .filter(|call| call.line == line)
-            .map(Call::json)
-            .collect()
+        self.calls().iter().filter(|call| call.line == line).map(Call::json).collect()
     }
 }
 

@@ -9,10 +9,7 @@ use crate::step::shell;
 
 #[test]
 fn debug_shows_no_values() {
-    let chunk = Chunk {
-        stream: Stream::Stdout,
-        bytes: "canary".into(),
-    };
+    let chunk = Chunk { stream: Stream::Stdout, bytes: "canary".into() };
     let client = MetadataClient::new("http://:canary@host:1", Duration::ZERO).unwrap();
     let step = shell("true").env("A", "canary").client(client);
     let text = format!("{chunk:?} {step:?}");
@@ -33,11 +30,7 @@ fn settings_come_from_the_environment_of_a_pod() {
         match settings(url) {
             Ok(step) => {
                 assert!(!fails, "{name}");
-                assert_eq!(
-                    format!("{step:?}").contains("client: Some"),
-                    has_api,
-                    "{name}"
-                );
+                assert_eq!(format!("{step:?}").contains("client: Some"), has_api, "{name}");
             }
             Err(error) => {
                 assert!(fails, "{name}");
@@ -59,31 +52,11 @@ fn command_lines_of_the_operator_are_read() {
             &["-entrypoint", "x", "--", "-a", "b"],
             Some(("x", &["-a", "b"], false)),
         ),
-        (
-            "without dashes",
-            &["-entrypoint", "x", "a"],
-            Some(("x", &["a"], false)),
-        ),
-        (
-            "two dashes",
-            &["--entrypoint", "x"],
-            Some(("x", &[], false)),
-        ),
-        (
-            "with a sign",
-            &["-entrypoint=x", "--"],
-            Some(("x", &[], false)),
-        ),
-        (
-            "a program like a flag",
-            &["-entrypoint", "-x"],
-            Some(("-x", &[], false)),
-        ),
-        (
-            "an input script",
-            &["-entrypoint", script, "--"],
-            Some((script, &[], true)),
-        ),
+        ("without dashes", &["-entrypoint", "x", "a"], Some(("x", &["a"], false))),
+        ("two dashes", &["--entrypoint", "x"], Some(("x", &[], false))),
+        ("with a sign", &["-entrypoint=x", "--"], Some(("x", &[], false))),
+        ("a program like a flag", &["-entrypoint", "-x"], Some(("-x", &[], false))),
+        ("an input script", &["-entrypoint", script, "--"], Some((script, &[], true))),
         ("nothing", &[], None),
     ];
     for (name, line, expected) in cases {
@@ -93,12 +66,7 @@ fn command_lines_of_the_operator_are_read() {
         });
         assert_eq!(Invocation::parse(line).unwrap(), expected, "{name}");
     }
-    for line in [
-        &["-entrypoint"][..],
-        &["-other", "x"],
-        &["x"],
-        &["-entrypoint", ""],
-    ] {
+    for line in [&["-entrypoint"][..], &["-other", "x"], &["x"], &["-entrypoint", ""]] {
         assert!(Invocation::parse(line).is_err(), "{line:?}");
     }
 }

@@ -22,11 +22,7 @@ async fn ni_with<A: Into<OsString> + Clone>(settings: &Settings, args: &[A]) -> 
     let line: Vec<OsString> = line.collect();
     let code = run(line, settings, &mut out, &mut err).await;
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    Printed {
-        code,
-        out: text(&out),
-        err: text(&err),
-    }
+    Printed { code, out: text(&out), err: text(&err) }
 }
 
 async fn ni<A: Into<OsString> + Clone>(double: &Double, args: &[A]) -> Printed {
@@ -35,11 +31,7 @@ async fn ni<A: Into<OsString> + Clone>(double: &Double, args: &[A]) -> Printed {
 }
 
 fn printed(out: &str) -> Printed {
-    Printed {
-        code: 0,
-        out: out.to_owned(),
-        err: String::new(),
-    }
+    Printed { code: 0, out: out.to_owned(), err: String::new() }
 }
 
 #[tokio::test]
@@ -52,12 +44,7 @@ async fn get_prints_without_a_line_feed() {
             complete(spec),
             r#"{"a":[1,2.5,null],"b":"\u003c\u0026\u003e","n":9007199254740993}"#,
         ),
-        (
-            "surplus arguments",
-            vec!["get", "x", "y"],
-            complete(json!({})),
-            "{}",
-        ),
+        ("surplus arguments", vec!["get", "x", "y"], complete(json!({})), "{}"),
         ("an empty path", vec!["get", "-p", ""], complete(1), "1"),
     ];
     for (name, args, answer, expected) in cases {
@@ -74,12 +61,7 @@ async fn get_with_a_path_prints_what_the_server_rendered() {
         ("text", 200, complete("a <b>\n").to_string(), "a <b>\n"),
         ("null", 200, complete(json!(null)).to_string(), ""),
         ("bytes", 200, complete(bytes).to_string(), "hi"),
-        (
-            "incomplete",
-            200,
-            json!({"value": "", "complete": false}).to_string(),
-            "",
-        ),
+        ("incomplete", 200, json!({"value": "", "complete": false}).to_string(), ""),
         ("no value", 422, error("unknown key"), ""),
     ];
     for (name, status, body, expected) in cases {
@@ -107,11 +89,7 @@ async fn output_set_sends_the_value_in_its_transfer_form() {
         ),
         (
             "JSON",
-            vec![
-                text("-v"),
-                text(r#"{"a": [18446744073709551615, 1.5]}"#),
-                text("--json"),
-            ],
+            vec![text("-v"), text(r#"{"a": [18446744073709551615, 1.5]}"#), text("--json")],
             json!({"a": [u64::MAX, 1.5]}),
         ),
     ];
@@ -120,11 +98,7 @@ async fn output_set_sends_the_value_in_its_transfer_form() {
         let mut line = vec![text("output"), text("set"), text("-k"), text("key")];
         line.append(&mut args);
         let result = ni(&double, &line).await;
-        assert_eq!(
-            result,
-            printed("Successfully set output for \"key\".\n"),
-            "{name}"
-        );
+        assert_eq!(result, printed("Successfully set output for \"key\".\n"), "{name}");
         let call = double.calls().pop().unwrap();
         assert_eq!(call.json(), expected, "{name}");
         assert_eq!(call.headers["content-type"], "application/json", "{name}");
@@ -149,11 +123,7 @@ async fn names_are_one_segment_of_the_path() {
         let double = Double::start().await;
         let result = ni(&double, &["output", "set", "-k", name, "-v", "v"]).await;
         assert_eq!((result.code, double.lines().len()), (1, 0), "{name}");
-        assert!(
-            result.err.contains("cannot be used as a name"),
-            "{}",
-            result.err
-        );
+        assert!(result.err.contains("cannot be used as a name"), "{}", result.err);
     }
 }
 
@@ -161,14 +131,9 @@ async fn names_are_one_segment_of_the_path() {
 async fn a_sensitive_output_is_marked_before_it_is_there() {
     let line = ["output", "set", "-k", "pw", "-v", "canary", "--sensitive"];
     let double = Double::start().await;
-    let double = double
-        .on("PUT /outputs/pw/metadata", 201, "")
-        .on("PUT /outputs/pw", 201, "");
+    let double = double.on("PUT /outputs/pw/metadata", 201, "").on("PUT /outputs/pw", 201, "");
     assert_eq!(ni(&double, &line).await.code, 0);
-    assert_eq!(
-        double.lines(),
-        ["PUT /outputs/pw/metadata", "PUT /outputs/pw"]
-    );
+    assert_eq!(double.lines(), ["PUT /outputs/pw/metadata", "PUT /outputs/pw"]);
     assert_eq!(double.calls()[0].json(), json!({"Sensitive": true}));
 
     let double = Double::start().await;
@@ -188,16 +153,9 @@ async fn log_prints_lines_and_asks_nobody() {
     ];
     for (level, code, out, err) in cases {
         let result = ni_with(&Settings::default(), &["log", level, "a  b", "c"]).await;
-        assert_eq!(
-            (result.code, result.out.as_str(), result.err.as_str()),
-            (code, out, err)
-        );
+        assert_eq!((result.code, result.out.as_str(), result.err.as_str()), (code, out, err));
         let result = ni_with(&Settings::default(), &["log", level]).await;
-        assert_eq!(
-            (result.code, result.out.as_str()),
-            (1, ""),
-            "{level} without words"
-        );
+        assert_eq!((result.code, result.out.as_str()), (1, ""), "{level} without words");
     }
 }
 
@@ -213,11 +171,7 @@ async fn file_writes_one_key_of_the_specification() {
     let cases = [
         ("json", vec!["-o", "json", "-p", "all"], json_text),
         ("missing", vec!["-o", "json", "-p", "gone"], "null"),
-        (
-            "yaml",
-            vec!["-p", "all"],
-            "a:\n- 1\n- \"2\"\n- true\nb: <x>\n",
-        ),
+        ("yaml", vec!["-p", "all"], "a:\n- 1\n- \"2\"\n- true\nb: <x>\n"),
         (
             "yaml of text that looks like something else",
             vec!["-p", "tricky"],
@@ -229,9 +183,7 @@ async fn file_writes_one_key_of_the_specification() {
         ("another format", vec!["-o", "toml", "-p", "other"], "1\n"),
     ];
     for (name, args, expected) in cases {
-        let double = Double::start()
-            .await
-            .on("GET /spec", 200, complete(spec.clone()));
+        let double = Double::start().await.on("GET /spec", 200, complete(spec.clone()));
         let path = dir.path().join(name).join("deep/file");
         let mut line = vec!["file", "-f", path.to_str().unwrap()];
         line.extend(args);
@@ -276,13 +228,7 @@ async fn the_environment_can_be_asked_for() {
             complete(json!([1, 2])).to_string(),
             "[1,2]",
         ),
-        (
-            "one, of an older server",
-            "md get env var N",
-            "GET /environment/N",
-            raw,
-            "old",
-        ),
+        ("one, of an older server", "md get env var N", "GET /environment/N", raw, "old"),
     ];
     for (name, line, request, body, expected) in cases {
         let double = Double::start().await.on(request, 200, body);
@@ -294,15 +240,7 @@ async fn the_environment_can_be_asked_for() {
 
 #[tokio::test]
 async fn final_answers_end_at_once_and_others_are_waited_out() {
-    let cases = [
-        (401, 1),
-        (403, 1),
-        (404, 1),
-        (405, 1),
-        (413, 1),
-        (501, 1),
-        (204, 1),
-    ];
+    let cases = [(401, 1), (403, 1), (404, 1), (405, 1), (413, 1), (501, 1), (204, 1)];
     for (status, calls) in cases {
         let double = Double::start().await.on("GET /spec", status, "");
         let result = ni(&double, &["get"]).await;
@@ -316,11 +254,7 @@ async fn final_answers_end_at_once_and_others_are_waited_out() {
     }
     let double = Double::start().await.on("PUT /outputs/k", 200, "");
     let result = ni(&double, &["output", "set", "-k", "k", "-v", "v"]).await;
-    assert_eq!(
-        (result.code, double.lines().len()),
-        (1, 1),
-        "201 is the only success"
-    );
+    assert_eq!((result.code, double.lines().len()), (1, 1), "201 is the only success");
 }
 
 #[tokio::test]
@@ -329,18 +263,9 @@ async fn failures_say_what_failed_without_a_line_feed_or_a_token() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://u:canary@{}", listener.local_addr().unwrap())
     };
-    let at = |url: &str| {
-        Settings::default()
-            .api_url(url)
-            .patience(Duration::from_millis(300))
-    };
+    let at = |url: &str| Settings::default().api_url(url).patience(Duration::from_millis(300));
     let cases = [
-        (
-            "no address",
-            Settings::default(),
-            vec!["get"],
-            "METADATA_API_URL",
-        ),
+        ("no address", Settings::default(), vec!["get"], "METADATA_API_URL"),
         ("empty address", at(""), vec!["get"], "METADATA_API_URL"),
         ("no URL", at("canary@x"), vec!["get"], "not a URL"),
         ("nobody there", at(&closed), vec!["get"], "GET /spec"),
@@ -350,25 +275,10 @@ async fn failures_say_what_failed_without_a_line_feed_or_a_token() {
             vec!["output", "set", "-k", "k", "-v", "{canary", "--json"],
             "not JSON",
         ),
-        (
-            "no key",
-            at(&closed),
-            vec!["output", "set", "-v", "v"],
-            "--key",
-        ),
-        (
-            "unknown command",
-            at(&closed),
-            vec!["frobnicate"],
-            "frobnicate",
-        ),
+        ("no key", at(&closed), vec!["output", "set", "-v", "v"], "--key"),
+        ("unknown command", at(&closed), vec!["frobnicate"], "frobnicate"),
         ("unknown flag", at(&closed), vec!["get", "--frob"], "--frob"),
-        (
-            "no name",
-            at(&closed),
-            vec!["md", "get", "env", "var"],
-            "<NAME>",
-        ),
+        ("no name", at(&closed), vec!["md", "get", "env", "var"], "<NAME>"),
     ];
     for (name, settings, args, expected) in cases {
         let result = ni_with(&settings, &args).await;
@@ -377,27 +287,14 @@ async fn failures_say_what_failed_without_a_line_feed_or_a_token() {
         assert!(!result.err.ends_with('\n'), "{name}");
         assert!(!result.err.contains("canary"), "{name}: {}", result.err);
     }
-    let double = Double::start()
-        .await
-        .on("GET /spec", 403, error("You may not."));
+    let double = Double::start().await.on("GET /spec", 403, error("You may not."));
     let result = ni(&double, &["get"]).await;
-    assert!(
-        result.err.contains("403") && result.err.ends_with("You may not."),
-        "{}",
-        result.err
-    );
+    assert!(result.err.contains("403") && result.err.ends_with("You may not."), "{}", result.err);
 }
 
 #[tokio::test]
 async fn help_needs_nothing() {
-    for args in [
-        &[][..],
-        &["help"],
-        &["--help"],
-        &["output"],
-        &["log"],
-        &["md", "get"],
-    ] {
+    for args in [&[][..], &["help"], &["--help"], &["output"], &["log"], &["md", "get"]] {
         let result = ni_with(&Settings::default(), args).await;
         assert_eq!((result.code, result.err.as_str()), (0, ""), "{args:?}");
         assert!(result.out.contains("Usage: ni"), "{args:?}");

@@ -26,33 +26,13 @@ async fn ends_have_the_exit_codes_of_a_shell() {
         ("success", shell("true"), 0, 0),
         ("failure", shell("exit 255"), 255, 255),
         ("signal", shell("kill -9 $$"), 137, -1),
-        (
-            "no such path",
-            program(Path::new("/no/such/program")),
-            127,
-            127,
-        ),
-        (
-            "no such name",
-            program(Path::new("no-such-program")),
-            127,
-            127,
-        ),
+        ("no such path", program(Path::new("/no/such/program")), 127, 127),
+        ("no such name", program(Path::new("no-such-program")), 127, 127),
         ("no interpreter", program(&orphan), 127, 127),
         ("not executable", program(&plain), 126, 126),
         ("a directory", program(dir.path()), 126, 126),
-        (
-            "not executable in PATH",
-            program(Path::new("plain")).env("PATH", dir.path()),
-            126,
-            126,
-        ),
-        (
-            "no directory",
-            shell("true").working_dir("/no/such/dir"),
-            126,
-            126,
-        ),
+        ("not executable in PATH", program(Path::new("plain")).env("PATH", dir.path()), 126, 126),
+        ("no directory", shell("true").working_dir("/no/such/dir"), 126, 126),
     ];
     for (name, step, code, recorded) in cases {
         let double = Double::start().await;
@@ -108,10 +88,8 @@ fn runs(pid: &str) -> bool {
 #[tokio::test]
 async fn what_a_program_leaves_behind_is_killed_with_it() {
     let started = std::time::Instant::now();
-    let (ended, out, _) = run(shell(
-        "(sleep 60 & echo $!; wait) & sleep 60 & echo $!; sleep .2; exit 5",
-    ))
-    .await;
+    let (ended, out, _) =
+        run(shell("(sleep 60 & echo $!; wait) & sleep 60 & echo $!; sleep .2; exit 5")).await;
     assert_eq!(ended.unwrap(), Ended::Exited { code: 5 });
     assert!(started.elapsed() < Duration::from_secs(20));
     assert_eq!(out.lines().count(), 2);
@@ -122,10 +100,7 @@ async fn what_a_program_leaves_behind_is_killed_with_it() {
 async fn a_process_that_has_left_the_group_does_not_hold_the_step_up() {
     let started = std::time::Instant::now();
     let (ended, out, _) = run(shell("setsid sleep 30 & echo done")).await;
-    assert_eq!(
-        (ended.unwrap(), out.as_str()),
-        (Ended::Exited { code: 0 }, "done\n")
-    );
+    assert_eq!((ended.unwrap(), out.as_str()), (Ended::Exited { code: 0 }, "done\n"));
     assert!(started.elapsed() < Duration::from_secs(15));
 }
 
@@ -133,11 +108,7 @@ async fn a_process_that_has_left_the_group_does_not_hold_the_step_up() {
 async fn cancelling_ends_children_of_children() {
     let cases = [
         ("by SIGTERM", "(sleep 60 & echo $!; wait) & sleep 60", -1),
-        (
-            "with time to clean up",
-            "trap 'echo bye; exit 3' TERM; sleep 60 & echo $!; wait",
-            3,
-        ),
+        ("with time to clean up", "trap 'echo bye; exit 3' TERM; sleep 60 & echo $!; wait", 3),
         (
             "by SIGKILL",
             "trap '' TERM; (trap '' TERM; sleep 60 & echo $!; wait) & while :; do sleep 1; done",
@@ -154,13 +125,7 @@ async fn cancelling_ends_children_of_children() {
         assert!(runs(&pid), "{name}");
         cancel.cancel();
         let ended = running.await.unwrap().unwrap();
-        assert_eq!(
-            ended,
-            Ended::Cancelled {
-                program: Some(recorded)
-            },
-            "{name}"
-        );
+        assert_eq!(ended, Ended::Cancelled { program: Some(recorded) }, "{name}");
         assert_eq!(ended.exit_code(), 143, "{name}");
         assert!(!runs(&pid), "{name}");
         let last = reports(&double).pop().unwrap();
@@ -176,10 +141,7 @@ async fn a_receiver_that_stands_still_does_not_hold_up_a_cancelled_step() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     cancel.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(10), running).await;
-    assert!(matches!(
-        ended.unwrap().unwrap().unwrap(),
-        Ended::Cancelled { .. }
-    ));
+    assert!(matches!(ended.unwrap().unwrap().unwrap(), Ended::Cancelled { .. }));
     drop(chunks);
 }
 
@@ -206,11 +168,8 @@ async fn signals_are_for_the_program_to_judge() {
                   while :; do sleep .05; done";
     let (signal, signals) = mpsc::channel(1);
     let (output, mut chunks) = mpsc::channel(8);
-    let running = tokio::spawn(
-        shell(script)
-            .signals(signals)
-            .run(output, CancellationToken::new()),
-    );
+    let running =
+        tokio::spawn(shell(script).signals(signals).run(output, CancellationToken::new()));
     assert_eq!(chunks.recv().await.unwrap().bytes, "ready\n");
     signal.send(Signal::Interrupt).await.unwrap();
     assert_eq!(chunks.recv().await.unwrap().bytes, "int\n");

@@ -53,10 +53,7 @@ pub(crate) fn reports(double: &Double) -> Vec<(String, Value)> {
                 }
             }
             let status = condition["when_condition_status"].as_str().unwrap();
-            (
-                status.to_owned(),
-                body["process_state"]["exit_code"].clone(),
-            )
+            (status.to_owned(), body["process_state"]["exit_code"].clone())
         })
         .collect()
 }

@@ -1,0 +1,250 @@
+//! The stores of one caller on the two ConfigMaps of its run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
+use relay_core::{
+    Action, Decorator, Definition, Expression, Journal, Map, Message, Output, RunId, StepName,
+    StepStatus, StoreError, Value,
+};
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use crate::key;
+use crate::record::{self, StepRecord, damaged, read_value};
+
+/// What one ConfigMap may hold in all, in bytes.
+const MAX_MAP: usize = 1 << 20;
+
+/// A ConfigMap that is read at most once per instance, so that a request with many references
+/// makes one call.
+#[derive(Debug)]
+struct Stored {
+    api: Api<ConfigMap>,
+    name: String,
+    data: Mutex<Option<Arc<BTreeMap<String, String>>>>,
+}
+
+impl Stored {
+    fn new(client: Client, namespace: &str, name: &str) -> Self {
+        Self {
+            api: Api::namespaced(client, namespace),
+            name: name.to_owned(),
+            data: Mutex::new(None),
+        }
+    }
+
+    fn backend(&self, verb: &str, source: kube::Error) -> StoreError {
+        StoreError::Backend {
+            doing: format!("{verb} ConfigMap {}", self.name),
+            source: Box::new(source),
+        }
+    }
+
+    async fn read(&self) -> Result<Arc<BTreeMap<String, String>>, StoreError> {
+        if let Some(data) = self.data.lock().await.clone() {
+            return Ok(data);
+        }
+        let found = self.api.get_opt(&self.name).await.map_err(|e| self.backend("read", e))?;
+        let data = Arc::new(found.and_then(|map| map.data).unwrap_or_default());
+        *self.data.lock().await = Some(Arc::clone(&data));
+        Ok(data)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<String>, StoreError> {
+        Ok(self.read().await?.get(key).cloned())
+    }
+
+    async fn value(&self, key: &str) -> Result<Option<Value>, StoreError> {
+        self.get(key)
+            .await?
+            .map(|text| read_value(&text).ok_or_else(|| damaged(key, "no transfer JSON")))
+            .transpose()
+    }
+
+    async fn expression(&self, key: &str) -> Result<Option<Expression>, StoreError> {
+        let Some(text) = self.get(key).await? else { return Ok(None) };
+        let tree = Value::from_json(&text).map_err(|error| damaged(key, error))?;
+        Ok((!tree.is_null()).then(|| Expression::parse(&tree)))
+    }
+
+    /// Sets entries in one patch, which cannot lose what others write at the same time.
+    async fn set(&self, entries: BTreeMap<String, String>) -> Result<(), StoreError> {
+        let size: usize = entries.iter().map(|(key, text)| key.len() + text.len()).sum();
+        let doing = || format!("write to ConfigMap {}", self.name);
+        if size > MAX_MAP {
+            return Err(StoreError::TooLarge { doing: doing(), size });
+        }
+        let patch = Patch::Merge(json!({ "data": entries }));
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
+        let patched = self.api.patch_metadata(&self.name, &params, &patch).await;
+        *self.data.lock().await = None;
+        match patched {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.message.contains("Too long") => {
+                Err(StoreError::TooLarge { doing: doing(), size })
+            }
+            Err(error) => Err(self.backend("write to", error)),
+        }
+    }
+}
+
+/// The field manager of what steps write.
+const MANAGER: &str = "relay-metadata-api";
+
+/// What the author wrote for an action, in the immutable ConfigMap of its run.
+///
+/// An instance reads its map once: make one for each request.
+#[derive(Debug)]
+pub struct ConfigMapDefinition {
+    map: Stored,
+    action: Action,
+}
+
+impl ConfigMapDefinition {
+    /// The definition of this action in this map.
+    #[must_use]
+    pub fn new(client: Client, namespace: &str, name: &str, action: Action) -> Self {
+        Self { map: Stored::new(client, namespace, name), action }
+    }
+}
+
+#[async_trait]
+impl Definition for ConfigMapDefinition {
+    async fn spec(&self) -> Result<Option<Expression>, StoreError> {
+        self.map.expression(&key::spec(&self.action)).await
+    }
+
+    async fn environment(&self) -> Result<Option<Expression>, StoreError> {
+        self.map.expression(&key::environment(&self.action)).await
+    }
+
+    async fn conditions(&self) -> Result<Option<Expression>, StoreError> {
+        self.map.expression(&key::condition(&self.action)).await
+    }
+
+    async fn parameters(&self) -> Result<Map, StoreError> {
+        let data = self.map.read().await?;
+        let named = data.iter().filter_map(|(key, text)| Some((key::parameter_name(key)?, text)));
+        named
+            .map(|(name, text)| match read_value(text) {
+                Some(value) => Ok((name.into(), value)),
+                None => Err(damaged(&name, "no transfer JSON")),
+            })
+            .collect()
+    }
+
+    async fn parameter(&self, name: &str) -> Result<Option<Value>, StoreError> {
+        match key::parameter(name) {
+            Ok(key) => self.map.value(&key).await,
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// What happened in a run, in its mutable ConfigMap, as one action sees it.
+///
+/// An instance reads its map once until it writes: make one for each request.
+#[derive(Debug)]
+pub struct ConfigMapJournal {
+    map: Stored,
+    action: Action,
+}
+
+impl ConfigMapJournal {
+    /// The journal of this action in this map.
+    #[must_use]
+    pub fn new(client: Client, namespace: &str, name: &str, action: Action) -> Self {
+        Self { map: Stored::new(client, namespace, name), action }
+    }
+
+    fn step(&self, name: &StepName) -> Option<Action> {
+        match &self.action {
+            Action::Step { run, .. } => Some(Action::step(RunId::clone(run), name.clone())),
+            Action::Trigger { .. } => None,
+        }
+    }
+
+    async fn set(&self, key: String, text: String) -> Result<(), StoreError> {
+        self.map.set(BTreeMap::from([(key, text)])).await
+    }
+
+    /// The name goes along with outputs and decorators, for those who list them by hash.
+    fn own_name(&self) -> (String, String) {
+        (key::name(&self.action), Value::from(self.action.name()).to_json())
+    }
+}
+
+#[async_trait]
+impl Journal for ConfigMapJournal {
+    async fn output(&self, step: &StepName, name: &str) -> Result<Option<Output>, StoreError> {
+        let Some(action) = self.step(step) else { return Ok(None) };
+        let Ok(key) = key::output(&action, name) else { return Ok(None) };
+        let Some(value) = self.map.value(&key).await? else { return Ok(None) };
+        let record = StepRecord::read(&*self.map.read().await?, &action);
+        let sensitive = record.outputs.get(name).and_then(|output| output.sensitive);
+        Ok(Some(Output { value, sensitive }))
+    }
+
+    async fn outputs(&self) -> Result<BTreeMap<StepName, BTreeMap<String, Output>>, StoreError> {
+        let data = self.map.read().await?;
+        let mut outputs = BTreeMap::new();
+        for (key, text) in data.iter() {
+            let named = key.starts_with("steps.") && key.ends_with(".name");
+            let name = Value::from_json(text).ok().filter(|_| named);
+            let Some(Ok(step)) = name.as_ref().and_then(Value::as_str).map(StepName::new) else {
+                continue;
+            };
+            let Some(action) = self.step(&step).filter(|action| key::name(action) == *key) else {
+                continue;
+            };
+            outputs.insert(step, StepRecord::read(&data, &action).outputs);
+        }
+        Ok(outputs)
+    }
+
+    async fn set_output(&self, name: &str, value: Value) -> Result<(), StoreError> {
+        let entry = (key::output(&self.action, name)?, value.to_json());
+        self.map.set(BTreeMap::from([entry, self.own_name()])).await
+    }
+
+    async fn set_output_sensitive(&self, name: &str, sensitive: bool) -> Result<(), StoreError> {
+        let key = key::output_metadata(&self.action, name)?;
+        self.set(key, record::write_output_metadata(sensitive)).await
+    }
+
+    async fn state(&self, name: &str) -> Result<Option<Value>, StoreError> {
+        match key::state(&self.action, name) {
+            Ok(key) => self.map.value(&key).await,
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn status(&self, step: &StepName) -> Result<Option<StepStatus>, StoreError> {
+        let Some(action) = self.step(step) else { return Ok(None) };
+        let key = key::status(&action);
+        let text = self.map.get(&key).await?;
+        text.map(|text| record::read_status(&text).map_err(|error| damaged(&key, error)))
+            .transpose()
+    }
+
+    async fn set_status(&self, status: StepStatus) -> Result<(), StoreError> {
+        let text = record::write_status(self.action.name(), &status);
+        self.set(key::status(&self.action), text).await
+    }
+
+    async fn add_message(&self, message: Message) -> Result<(), StoreError> {
+        let id = uuid::Uuid::new_v4().to_string();
+        self.set(key::message(&self.action, &id)?, record::write_message(&id, &message)).await
+    }
+
+    async fn set_decorator(&self, name: &str, decorator: Decorator) -> Result<(), StoreError> {
+        let entry =
+            (key::decorator(&self.action, name)?, record::write_decorator(name, &decorator));
+        self.map.set(BTreeMap::from([entry, self.own_name()])).await
+    }
+}

@@ -62,6 +62,7 @@
 //! | `exchange` | the outermost layer: request id, access log, security headers, time limit |
 //! | `authentication` | one layer in front of every endpoint but the health check |
 //! | `token` | callers that present a token: [`TokenAuthenticator`] |
+//! | `config_maps` | callers whose data is in ConfigMaps: [`ConfigMapStores`] |
 //! | `endpoints` | what is done, one module per endpoint |
 //! | `body`, `query`, `answer` | what comes in and goes out |
 //! | `catalogue`, `error` | the one table of errors, [`CATALOGUE`], and how they are answered |
@@ -72,6 +73,7 @@ mod answer;
 mod authentication;
 mod body;
 mod catalogue;
+mod config_maps;
 mod endpoints;
 mod error;
 mod exchange;
@@ -83,6 +85,7 @@ mod serve;
 mod token;
 
 pub use catalogue::{CATALOGUE, Entry};
+pub use config_maps::ConfigMapStores;
 pub use router::{Limits, Router};
 pub use routes::{Access, ROUTES, Route};
 pub use token::{CallerStores, Stores, TokenAuthenticator};

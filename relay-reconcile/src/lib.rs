@@ -1,1 +1,51 @@
-//! The reconcilers of Relay: they turn custom resources into pipelines, and what happened into status.
+//! The reconcilers of Relay: they turn custom resources into pipelines, and what happened into
+//! status.
+//!
+//! Every reconciler has four parts, and only the first and the third touch the network:
+//!
+//! | part | does |
+//! | --- | --- |
+//! | observe | loads the object and what it depends on |
+//! | plan | the observed world to what has to be done; pure |
+//! | apply | does it, in order, each action safe to repeat |
+//! | report | the observed world to status; pure |
+//!
+//! So a reconcile that is interrupted after any call, repeated, or run against a stale cache ends
+//! in the same state. How a step is carried out is none of their business: Tekton does that in a
+//! cluster, and the executor of `relay-local` on one machine.
+//!
+//! ```no_run
+//! # async fn example(client: kube::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//!
+//! use relay_core::{Hs256Key, MemorySecrets, SealKeys, SystemClock};
+//! use relay_reconcile::{Context, Settings};
+//!
+//! let context = Arc::new(Context {
+//!     client,
+//!     settings: Settings::default(),
+//!     signer: Arc::new(Hs256Key::generate()),
+//!     sealer: Arc::new(SealKeys::generate()),
+//!     secrets: Arc::new(MemorySecrets::default()),
+//!     clock: Arc::new(SystemClock),
+//! });
+//! let stopped = std::future::pending();
+//! relay_reconcile::run::controller(context, stopped).await;
+//! # Ok(()) }
+//! ```
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`run`] | Run: to a Tekton PipelineRun and back to status; gates |
+//! | [`tenant`] | Tenant: to a namespace |
+
+mod context;
+mod dependency;
+mod error;
+mod requeue;
+pub mod run;
+pub mod tenant;
+
+pub use context::{Context, Environment, Settings};
+pub use dependency::DependencyOf;
+pub use error::Error;

@@ -109,7 +109,7 @@ fn fitting(key: String, name: &str) -> Result<String, StoreError> {
         return Ok(key);
     }
     Err(StoreError::Refused {
-        doing: format!("name an entry {:.40}…", name),
+        doing: format!("name an entry {name:.40}…"),
         problem: format!("the name is too long to be stored (more than {MAX_KEY} with its prefix)"),
     })
 }

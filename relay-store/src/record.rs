@@ -2,6 +2,7 @@
 //! (`operator.md` §10.2). The spellings are those of the wire, capitals included.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use jiff::Timestamp;
 use relay_core::{
@@ -218,6 +219,6 @@ fn json(entry: &impl Serialize) -> String {
 }
 
 /// An entry that cannot be read, and where it is.
-pub(crate) fn damaged(key: &str, problem: impl ToString) -> StoreError {
+pub(crate) fn damaged(key: &str, problem: impl Display) -> StoreError {
     StoreError::Damaged { doing: format!("read the entry {key:?}"), problem: problem.to_string() }
 }

@@ -19,7 +19,9 @@ pub use task::{
     WhenExpression,
 };
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, CustomResourceValidation, JSONSchemaProps,
+};
 use kube::CustomResourceExt as _;
 
 /// The label with the name of the PipelineRun, on everything that belongs to it.
@@ -33,8 +35,18 @@ pub const TASK_CANCELLED: &str = "TaskRunCancelled";
 /// What `spec.status` of a CustomRun says to cancel it.
 pub const CUSTOM_CANCELLED: &str = "RunCancelled";
 
-/// Definitions without schema, for an API server that has no Tekton.
+/// Definitions for an API server that has no Tekton, with open schemas.
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    vec![PipelineRun::crd(), TaskRun::crd(), CustomRun::crd()]
+    let mut definitions = vec![PipelineRun::crd(), TaskRun::crd(), CustomRun::crd()];
+    for version in definitions.iter_mut().flat_map(|crd| &mut crd.spec.versions) {
+        version.schema = Some(CustomResourceValidation {
+            open_api_v3_schema: Some(JSONSchemaProps {
+                type_: Some("object".to_owned()),
+                x_kubernetes_preserve_unknown_fields: Some(true),
+                ..JSONSchemaProps::default()
+            }),
+        });
+    }
+    definitions
 }

@@ -1,0 +1,69 @@
+//! Why a reconcile did not get through. It is tried again, later and later.
+
+/// What failed, and on which object.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The API server refused a call, or could not be reached.
+    #[error("could not {verb} {object}")]
+    Api {
+        /// What was being done.
+        verb: &'static str,
+        /// To which object.
+        object: String,
+        /// The failure.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// A token could not be made.
+    #[error("could not make the token of step {step:?}")]
+    Token {
+        /// The step.
+        step: String,
+        /// The failure.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A condition could not be evaluated because a store failed.
+    #[error("could not evaluate the conditions of step {step:?}")]
+    Store {
+        /// The step.
+        step: String,
+        /// The failure.
+        #[source]
+        source: relay_core::StoreError,
+    },
+    /// A name could not be stored.
+    #[error(transparent)]
+    Refused(#[from] relay_core::StoreError),
+    /// An object lacks what the API server always sets.
+    #[error("{0} has no name, namespace or UID")]
+    Incomplete(&'static str),
+}
+
+impl Error {
+    /// An error of a call.
+    pub(crate) fn api(
+        verb: &'static str,
+        object: impl Into<String>,
+    ) -> impl FnOnce(kube::Error) -> Self {
+        let object = object.into();
+        move |source| Self::Api { verb, object, source: Box::new(source) }
+    }
+}
+
+/// Whether an API server said that there is no such object.
+pub(crate) fn is_not_found(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+/// Whether an API server said that there is such an object already.
+pub(crate) fn is_already_exists(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.reason == "AlreadyExists")
+}
+
+/// Whether an API server said that the object itself is wrong, so that trying again is no use.
+pub(crate) fn is_refused(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status)
+        if matches!(status.code, 400 | 403 | 413 | 422) && status.reason != "AlreadyExists")
+}

@@ -1,0 +1,224 @@
+//! Doing what was planned. Every action is safe to repeat.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Api, Resource, ResourceExt as _};
+use relay_model::annotation;
+use relay_model::tekton::{CustomRun, CustomRunStatus, PipelineRun};
+use relay_model::v1beta1::{Run, RunStatus};
+use serde_json::json;
+
+use super::objects::Names;
+use super::observe::World;
+use super::plan::{CANCELLED, Todo};
+use crate::context::FIELD_MANAGER;
+use crate::dependency::DependencyOf;
+use crate::error::{is_already_exists, is_not_found};
+use crate::{Context, Error};
+
+/// What became of making an object that is made once.
+pub(super) enum Made<K> {
+    /// It is there, and ours.
+    Ours(Arc<K>),
+    /// There is one of that name, and it belongs to something else.
+    Foreign,
+    /// The API server says that it is wrong.
+    Refused(String),
+}
+
+fn patch_params() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+/// Creates an object unless it is there.
+pub(super) async fn create<K>(context: &Context, run: &Run, object: &K) -> Result<Made<K>, Error>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    K: Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
+{
+    let namespace = object.namespace().unwrap_or_default();
+    let name = object.name_any();
+    let what = format!("{} {namespace}/{name}", K::kind(&()));
+    let api: Api<K> = Api::namespaced(context.client.clone(), &namespace);
+    let params =
+        PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    let found = match api.create(&params, object).await {
+        Ok(made) => return Ok(Made::Ours(Arc::new(made))),
+        Err(error) if is_already_exists(&error) => api.get(&name).await,
+        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 413 | 422) => {
+            return Ok(Made::Refused(status.message.clone()));
+        }
+        Err(error) => Err(error),
+    };
+    let found = found.map_err(Error::api("create", what))?;
+    let ours = DependencyOf::of(found.meta()).is_some_and(|of| of == DependencyOf::new(run));
+    Ok(if ours { Made::Ours(Arc::new(found)) } else { Made::Foreign })
+}
+
+/// Applies the mutable ConfigMap, of which we own our entries only.
+pub(super) async fn apply_mutable(context: &Context, map: &ConfigMap) -> Result<(), Error> {
+    let (namespace, name) = (map.namespace().unwrap_or_default(), map.name_any());
+    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    api.patch(&name, &params, &Patch::Apply(map))
+        .await
+        .map_err(Error::api("apply", format!("ConfigMap {namespace}/{name}")))?;
+    Ok(())
+}
+
+/// Sets the finalizer and the place of the run's objects, in one write before any of them is made.
+pub(super) async fn adopt(context: &Context, run: &Run, namespace: &str) -> Result<(), Error> {
+    let mut finalizers = run.finalizers().to_vec();
+    if !finalizers.iter().any(|known| known == annotation::RUN_FINALIZER) {
+        finalizers.push(annotation::RUN_FINALIZER.to_owned());
+    }
+    let patch = json!({"metadata": {
+        "annotations": {annotation::TARGET_NAMESPACE: namespace},
+        "finalizers": finalizers,
+        // Finalizers are a list: a patch from a stale view would drop those of others.
+        "resourceVersion": run.resource_version(),
+    }});
+    patch_run(context, run, &patch).await
+}
+
+/// Takes the finalizer away.
+pub(super) async fn release(context: &Context, run: &Run) -> Result<(), Error> {
+    let others: Vec<_> =
+        run.finalizers().iter().filter(|known| *known != annotation::RUN_FINALIZER).collect();
+    let patch = json!({"metadata": {
+        "finalizers": others,
+        "resourceVersion": run.resource_version(),
+    }});
+    match patch_run(context, run, &patch).await {
+        Err(Error::Api { source, .. }) if is_not_found(&source) => Ok(()),
+        other => other,
+    }
+}
+
+async fn patch_run(context: &Context, run: &Run, patch: &serde_json::Value) -> Result<(), Error> {
+    let (namespace, name) = (run.namespace().unwrap_or_default(), run.name_any());
+    let api: Api<Run> = Api::namespaced(context.client.clone(), &namespace);
+    api.patch_metadata(&name, &patch_params(), &Patch::Merge(patch))
+        .await
+        .map_err(Error::api("patch", format!("Run {namespace}/{name}")))?;
+    Ok(())
+}
+
+/// Deletes the owner of the run's objects, if it is ours; the garbage collector does the rest.
+pub(super) async fn delete_objects(
+    context: &Context,
+    run: &Run,
+    names: &Names,
+) -> Result<(), Error> {
+    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &names.namespace);
+    let what = format!("ConfigMap {}/{}", names.namespace, names.immutable);
+    let found = api.get_opt(&names.immutable).await.map_err(Error::api("read", what.clone()))?;
+    let Some(found) = found else { return Ok(()) };
+    if DependencyOf::of(&found.metadata) != Some(DependencyOf::new(run)) {
+        return Ok(());
+    }
+    let params = DeleteParams {
+        preconditions: Some(Preconditions { uid: found.uid(), resource_version: None }),
+        ..DeleteParams::background()
+    };
+    match api.delete(&names.immutable, &params).await {
+        Err(error) if !is_not_found(&error) => Err(Error::api("delete", what)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Does what was planned.
+pub(super) async fn apply(
+    context: &Context,
+    world: &World,
+    names: &Names,
+    todo: Vec<Todo>,
+) -> Result<(), Error> {
+    for todo in todo {
+        match todo {
+            Todo::Record(entries) => record(context, names, &entries).await?,
+            Todo::Decide(task, status) => decide(context, world, names, &task, &status).await?,
+            Todo::Cancel => cancel(context, names).await?,
+        }
+    }
+    Ok(())
+}
+
+async fn record(
+    context: &Context,
+    names: &Names,
+    entries: &BTreeMap<String, String>,
+) -> Result<(), Error> {
+    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &names.namespace);
+    let patch = Patch::Merge(json!({ "data": entries }));
+    api.patch_metadata(&names.mutable, &patch_params(), &patch).await.map_err(Error::api(
+        "write to",
+        format!("ConfigMap {}/{}", names.namespace, names.mutable),
+    ))?;
+    Ok(())
+}
+
+async fn decide(
+    context: &Context,
+    world: &World,
+    names: &Names,
+    task: &str,
+    status: &CustomRunStatus,
+) -> Result<(), Error> {
+    let Some(gate) = world.gates.get(task) else { return Ok(()) };
+    let name = gate.name_any();
+    let api: Api<CustomRun> = Api::namespaced(context.client.clone(), &names.namespace);
+    let patch = Patch::Merge(json!({ "status": status }));
+    match api.patch_status(&name, &patch_params(), &patch).await {
+        Ok(_) => Ok(()),
+        // It went with its PipelineRun.
+        Err(error) if is_not_found(&error) => Ok(()),
+        Err(error) => {
+            Err(Error::api("decide", format!("CustomRun {}/{name}", names.namespace))(error))
+        }
+    }
+}
+
+async fn cancel(context: &Context, names: &Names) -> Result<(), Error> {
+    let api: Api<PipelineRun> = Api::namespaced(context.client.clone(), &names.namespace);
+    let patch = Patch::Merge(json!({"spec": {"status": CANCELLED}}));
+    match api.patch_metadata(&names.pipeline_run, &patch_params(), &patch).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_not_found(&error) => Ok(()),
+        Err(error) => Err(Error::api(
+            "cancel",
+            format!("PipelineRun {}/{}", names.namespace, names.pipeline_run),
+        )(error)),
+    }
+}
+
+/// Writes the status.
+pub(super) async fn write_status(
+    context: &Context,
+    run: &Run,
+    status: &RunStatus,
+) -> Result<(), Error> {
+    let (namespace, name) = (run.namespace().unwrap_or_default(), run.name_any());
+    let api: Api<Run> = Api::namespaced(context.client.clone(), &namespace);
+    let patch = Patch::Merge(json!({ "status": status }));
+    api.patch_status(&name, &patch_params(), &patch)
+        .await
+        .map_err(Error::api("write the status of", format!("Run {namespace}/{name}")))?;
+    Ok(())
+}
+
+/// The UID of a namespace; `None` when it is not there.
+pub(super) async fn namespace_uid(
+    context: &Context,
+    namespace: &str,
+) -> Result<Option<String>, Error> {
+    let api: Api<Namespace> = Api::all(context.client.clone());
+    let found = api
+        .get_opt(namespace)
+        .await
+        .map_err(Error::api("read", format!("Namespace {namespace}")))?;
+    Ok(found.and_then(|namespace| namespace.uid()))
+}

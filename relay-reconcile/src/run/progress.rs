@@ -1,0 +1,193 @@
+//! How far each step has got, from gates, TaskRuns and reports together: so that every step ends,
+//! also one whose pod never came to life (`operator.md` §7).
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use relay_core::{ConditionOutcome, ProcessState, StepStatus, WhenCondition};
+use relay_model::knative_condition::Condition;
+use relay_model::tekton::{CustomRun, GateReason, PipelineRun, RESULT_REASON, TaskRun};
+use relay_model::v1beta1::ConditionStatus;
+
+use super::observe::World;
+use super::snapshot::PlannedStep;
+
+/// How far a step has got.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Progress {
+    /// What is known in the terms of the wire.
+    pub(super) status: StepStatus,
+    /// How it ended, once it has.
+    pub(super) ended: Option<Ended>,
+}
+
+/// How a step ended: in a word for programs and a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) reason: String,
+    pub(super) message: String,
+    /// Whether the reason is a mistake in the conditions.
+    pub(super) faulty_conditions: bool,
+}
+
+impl Ended {
+    fn new(reason: &str, message: impl Into<String>) -> Self {
+        Self { reason: reason.to_owned(), message: message.into(), faulty_conditions: false }
+    }
+}
+
+/// The progress of all steps, in the order of the snapshot.
+pub(super) fn all(world: &World) -> Vec<Progress> {
+    world
+        .snapshot
+        .steps
+        .iter()
+        .zip(&world.records)
+        .map(|(step, record)| {
+            let reported = record.status.clone().unwrap_or_default();
+            of(world, step, reported)
+        })
+        .collect()
+}
+
+fn of(world: &World, step: &PlannedStep, reported: StepStatus) -> Progress {
+    if let Some(task) = step.task.as_ref().and_then(|task| world.tasks.get(task)) {
+        return of_task(task, reported, world.now);
+    }
+    let gate = step.gate.as_ref().and_then(|gate| world.gates.get(gate));
+    if let Some((reason, message, time)) = gate.and_then(|gate| decided(gate)) {
+        let time = time.unwrap_or(world.now);
+        return of_decision(step, reason, message, time);
+    }
+    match world.pipeline_run.as_ref().and_then(|pipeline| abandoned(pipeline, step)) {
+        Some((reason, message)) => Progress {
+            status: skipped(ConditionOutcome::NotSatisfied, world.now),
+            ended: Some(Ended::new(reason, message)),
+        },
+        None => Progress { status: reported, ended: None },
+    }
+}
+
+/// What a gate decided, and when; `None` while it has not.
+fn decided(gate: &CustomRun) -> Option<(GateReason, String, Option<Timestamp>)> {
+    let status = gate.status.as_ref()?;
+    let condition = Condition::of(&status.conditions)?;
+    if condition.status != ConditionStatus::True {
+        return None;
+    }
+    let reason = GateReason::parse(status.result(RESULT_REASON)?)?;
+    let message = condition.message.clone().unwrap_or_default();
+    Some((reason, message, status.completion_time.as_ref().map(|Time(time)| *time)))
+}
+
+fn of_decision(
+    step: &PlannedStep,
+    reason: GateReason,
+    message: String,
+    time: Timestamp,
+) -> Progress {
+    let faulty_conditions =
+        matches!(reason, GateReason::EvaluationError | GateReason::OutputMissing);
+    if reason != GateReason::Satisfied {
+        let outcome = if faulty_conditions {
+            ConditionOutcome::Failure
+        } else {
+            ConditionOutcome::NotSatisfied
+        };
+        let ended = Ended { reason: reason.as_str().to_owned(), message, faulty_conditions };
+        return Progress { status: skipped(outcome, time), ended: Some(ended) };
+    }
+    let when = Some(WhenCondition { outcome: ConditionOutcome::Satisfied, timestamp: time });
+    if step.task.is_some() {
+        // Its task is about to be made.
+        return Progress { status: StepStatus { when, process: None }, ended: None };
+    }
+    let process = Some(ProcessState { exit_code: 0, timestamp: time });
+    let ended = Ended::new("Approved", "");
+    Progress { status: StepStatus { when, process }, ended: Some(ended) }
+}
+
+fn skipped(outcome: ConditionOutcome, timestamp: Timestamp) -> StepStatus {
+    StepStatus { process: None, when: Some(WhenCondition { outcome, timestamp }) }
+}
+
+fn of_task(task: &TaskRun, reported: StepStatus, now: Timestamp) -> Progress {
+    let status = task.status.clone().unwrap_or_default();
+    let condition = Condition::of(&status.conditions);
+    let Some(condition) =
+        condition.filter(|condition| condition.status != ConditionStatus::Unknown)
+    else {
+        return Progress { status: reported, ended: None };
+    };
+    let time = |time: &Option<Time>| time.as_ref().map_or(now, |Time(time)| *time);
+    let terminated = status.steps.iter().find_map(|step| step.terminated.as_ref());
+    let succeeded = condition.status == ConditionStatus::True;
+    // What the step reported wins; what it did not, because it never ran or was cut off, is read
+    // from its task.
+    let exit_code = match terminated.map(|terminated| i64::from(terminated.exit_code)) {
+        Some(code) if succeeded == (code == 0) => code,
+        _ => i64::from(succeeded) - 1,
+    };
+    let unreported = ProcessState { exit_code, timestamp: time(&status.completion_time) };
+    let skipped = reported.property("skipped") == Some(true);
+    let process = reported.process.or((!skipped).then_some(unreported));
+    let when =
+        reported.when.filter(|when| when.outcome != ConditionOutcome::Evaluating).or_else(|| {
+            let timestamp = time(&status.start_time);
+            Some(WhenCondition { outcome: ConditionOutcome::Satisfied, timestamp })
+        });
+    let ended = match (process, condition.reason.as_deref()) {
+        (None, _) => Ended::new("ConditionFalse", "a condition is not met"),
+        (Some(process), _) if process.exit_code == 0 && succeeded => Ended::new("Succeeded", ""),
+        (Some(process), reason) => {
+            let (reason, message) = failure(process, reason, condition.message.as_deref());
+            let detail = terminated.and_then(|terminated| terminated.message.clone());
+            Ended::new(reason, detail.unwrap_or(message))
+        }
+    };
+    // A task may be ended from outside after its program has reported success.
+    let process = process.map(|process| match process.exit_code {
+        0 if !succeeded => unreported,
+        _ => process,
+    });
+    Progress { status: StepStatus { process, when }, ended: Some(ended) }
+}
+
+/// Why a task failed, in our words where Tekton's speak of tasks.
+fn failure(
+    process: ProcessState,
+    reason: Option<&str>,
+    message: Option<&str>,
+) -> (&'static str, String) {
+    let given = || message.unwrap_or_default().to_owned();
+    match reason {
+        Some("TaskRunTimeout") => ("TimedOut", "the step exceeded its time".to_owned()),
+        Some("TaskRunCancelled") => ("Cancelled", "the run was cancelled".to_owned()),
+        Some("Failed" | "FailureIgnored") | None if process.exit_code > 0 => {
+            ("Failed", format!("exit code {}", process.exit_code))
+        }
+        Some("Failed" | "FailureIgnored") | None => ("Failed", given()),
+        Some(_) => ("CouldNotStart", given()),
+    }
+}
+
+/// Why a step will not get its turn any more, once its PipelineRun has ended without it.
+fn abandoned(pipeline: &PipelineRun, step: &PlannedStep) -> Option<(&'static str, &'static str)> {
+    let status = pipeline.status.as_ref()?;
+    let condition = Condition::of(&status.conditions)?;
+    if condition.status == ConditionStatus::Unknown {
+        return None;
+    }
+    let awaited = status
+        .child_references
+        .iter()
+        .any(|child| step.task.as_ref() == Some(&child.pipeline_task_name));
+    if awaited {
+        // There is a task, and news of it are on the way.
+        return None;
+    }
+    Some(match condition.reason.as_deref() {
+        Some("Cancelled") => ("Cancelled", "the run was cancelled before the step's turn"),
+        Some("PipelineRunTimeout") => ("TimedOut", "the run exceeded its time"),
+        _ => ("NotStarted", "the run ended before the step's turn"),
+    })
+}

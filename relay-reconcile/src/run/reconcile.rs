@@ -1,0 +1,407 @@
+//! One reconcile of a run, from observing to reporting.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::runtime::controller::Action;
+use kube::{Api, ResourceExt as _};
+use relay_core::Value;
+use relay_model::annotation;
+use relay_model::tekton::{CustomRun, PipelineRun, TaskRun};
+use relay_model::v1beta1::{Condition, Run, RunStatus, Tenant, Workflow};
+use relay_store::{StepRecord, key};
+
+use super::apply::{self, Made};
+use super::children::Children;
+use super::gate::{self, Verdict};
+use super::objects::{self, Limits, Names};
+use super::observe::World;
+use super::plan;
+use super::progress;
+use super::report;
+use super::snapshot::{Snapshot, StoredWorkflow};
+use super::token;
+use crate::{Context, Error};
+
+/// What one operator keeps about runs between reconciles. All of it can be found again.
+#[derive(Debug, Default)]
+pub struct Reconciler {
+    pub(super) task_runs: Children<TaskRun>,
+    pub(super) gates: Children<CustomRun>,
+    /// By UID, while a run goes on.
+    running: Mutex<HashMap<String, Running>>,
+    /// Failures in a row, by UID.
+    failures: Mutex<HashMap<String, u32>>,
+}
+
+/// A run that goes on.
+#[derive(Clone, Debug)]
+struct Running {
+    snapshot: Arc<Snapshot>,
+    /// The status that was written last: what a watch shows may be older.
+    status: RunStatus,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Brings a run one step nearer to its end. Doing it again when nothing has changed writes nothing.
+///
+/// # Errors
+///
+/// When a call fails that may succeed later.
+pub async fn reconcile(
+    run: Arc<Run>,
+    context: &Context,
+    reconciler: &Reconciler,
+) -> Result<Action, Error> {
+    let uid = run.uid().ok_or(Error::Incomplete("Run"))?;
+    if run.metadata.deletion_timestamp.is_some() {
+        reconciler.forget(&uid);
+        return delete(context, &run).await;
+    }
+    if run.status.as_ref().is_some_and(report::is_final) {
+        reconciler.forget(&uid);
+        return Ok(Action::await_change());
+    }
+    let (names, snapshot) = match reconciler.running(&uid) {
+        Some(running) => (names_of(&run)?, running.snapshot),
+        None => match start(context, &run).await? {
+            Started::Running(names, snapshot) => (names, snapshot),
+            Started::Waiting(status) => {
+                write_if_changed(context, &run, &status).await?;
+                // What it waits for is watched; this is for what was missed.
+                return Ok(Action::requeue(Duration::from_secs(60)));
+            }
+            Started::Ended(status) => {
+                write_if_changed(context, &run, &status).await?;
+                return Ok(Action::await_change());
+            }
+        },
+    };
+    let before = reconciler
+        .running(&uid)
+        .map(|running| running.status)
+        .or_else(|| run.status.clone())
+        .unwrap_or_default();
+    let keep = |status: RunStatus| {
+        let running = Running { snapshot: Arc::clone(&snapshot), status };
+        lock(&reconciler.running).insert(uid.clone(), running);
+    };
+    let Some(world) = observe(context, reconciler, &run, &names, &snapshot).await? else {
+        let message = "the PipelineRun was deleted before the run had ended";
+        let now = context.clock.now();
+        let status = report::ended(&run, &before, false, "PipelineRunLost", message, now);
+        write_if_changed(context, &run, &status).await?;
+        return Ok(Action::await_change());
+    };
+    let progress = progress::all(&world);
+    let verdicts = verdicts(context, &world, &progress).await?;
+    let todo = plan::plan(&world, &progress, &verdicts);
+    apply::apply(context, &world, &names, todo).await?;
+    let status = report::report(&world, &progress, &verdicts, &before);
+    if status != before {
+        apply::write_status(context, &run, &status).await?;
+    }
+    keep(status);
+    // Answers are watched, the end of waiting for one is not.
+    let deadline = verdicts.values().filter_map(|verdict| match verdict {
+        Verdict::Wait { until, .. } => *until,
+        Verdict::Decided { .. } => None,
+    });
+    Ok(match deadline.min() {
+        Some(until) => {
+            let left = until.duration_since(world.now);
+            let left = Duration::try_from(left).unwrap_or_default();
+            Action::requeue(left + Duration::from_millis(1))
+        }
+        None => Action::await_change(),
+    })
+}
+
+impl Reconciler {
+    fn running(&self, uid: &str) -> Option<Running> {
+        lock(&self.running).get(uid).cloned()
+    }
+
+    /// Counts a failure: how many there were in a row before it.
+    pub(super) fn failed(&self, uid: &str) -> u32 {
+        let mut failures = lock(&self.failures);
+        let count = failures.entry(uid.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        *count - 1
+    }
+
+    pub(super) fn succeeded(&self, uid: &str) {
+        lock(&self.failures).remove(uid);
+    }
+
+    fn forget(&self, uid: &str) {
+        lock(&self.running).remove(uid);
+        lock(&self.failures).remove(uid);
+    }
+}
+
+async fn write_if_changed(context: &Context, run: &Run, status: &RunStatus) -> Result<(), Error> {
+    if run.status.as_ref() == Some(status) {
+        return Ok(());
+    }
+    apply::write_status(context, run, status).await
+}
+
+async fn delete(context: &Context, run: &Run) -> Result<Action, Error> {
+    if run.finalizers().iter().any(|known| known == annotation::RUN_FINALIZER) {
+        if let Ok(names) = names_of(run) {
+            apply::delete_objects(context, run, &names).await?;
+        }
+        apply::release(context, run).await?;
+    }
+    Ok(Action::await_change())
+}
+
+/// The names of the objects of a run that has been taken up.
+fn names_of(run: &Run) -> Result<Names, Error> {
+    let namespace = run.annotations().get(annotation::TARGET_NAMESPACE);
+    let namespace = namespace.cloned().or_else(|| run.namespace());
+    let namespace = namespace.ok_or(Error::Incomplete("Run"))?;
+    Ok(Names::new(&run.name_any(), &namespace))
+}
+
+/// What starting a run came to.
+enum Started {
+    Running(Names, Arc<Snapshot>),
+    Waiting(RunStatus),
+    Ended(RunStatus),
+}
+
+/// Makes what is not there yet of a run's objects, or takes up a run that another operator began.
+async fn start(context: &Context, run: &Run) -> Result<Started, Error> {
+    let now = context.clock.now();
+    let waiting = |reason: &str, message: &str| {
+        Ok(Started::Waiting(report::waiting(run, reason, message, now)))
+    };
+    let before = run.status.clone().unwrap_or_default();
+    let failed = |reason: &str, message: &str| {
+        Ok(Started::Ended(report::ended(run, &before, false, reason, message, now)))
+    };
+    if run.annotations().contains_key(annotation::TARGET_NAMESPACE) {
+        let names = names_of(run)?;
+        if let Some((owner, snapshot)) = stored_snapshot(context, run, &names).await? {
+            return begin(context, run, names, Arc::new(snapshot), owner).await;
+        }
+    }
+    let run_namespace = run.namespace().ok_or(Error::Incomplete("Run"))?;
+    let workflow_name = &run.spec.workflow_ref.name;
+    let workflows: Api<Workflow> = Api::namespaced(context.client.clone(), &run_namespace);
+    let workflow = match workflow_name.as_str() {
+        "" => None,
+        name => workflows
+            .get_opt(name)
+            .await
+            .map_err(Error::api("read", format!("Workflow {run_namespace}/{name}")))?,
+    };
+    let Some(workflow) = workflow else {
+        let message = format!("there is no workflow {workflow_name:?} in {run_namespace}");
+        return waiting("WorkflowNotFound", &message);
+    };
+    if workflow.spec.steps.is_empty() {
+        return Ok(Started::Ended(report::ended(run, &before, true, "", "", now)));
+    }
+    let tenant_name = &workflow.spec.tenant_ref.name;
+    let namespace = match tenant_namespace(context, &run_namespace, tenant_name).await? {
+        Ok(namespace) => namespace,
+        Err((reason, message)) => return waiting(reason, &message),
+    };
+    let stored = StoredWorkflow { name: workflow.name_any(), spec: workflow.spec.clone() };
+    let snapshot = match Snapshot::new(stored, run) {
+        Ok(snapshot) => Arc::new(snapshot),
+        Err(error) => return failed("InvalidWorkflow", &error.to_string()),
+    };
+    let names = Names::new(&run.name_any(), &namespace);
+    let immutable = match objects::immutable(run, &snapshot, &names) {
+        Ok(immutable) => immutable,
+        Err(error) => return failed("InvalidRun", &error.to_string()),
+    };
+    apply::adopt(context, run, &namespace).await?;
+    match apply::create(context, run, &immutable).await? {
+        Made::Ours(owner) => {
+            // Somebody may have made it before from what the workflow said then.
+            let snapshot = match read_snapshot(&owner, run) {
+                Some(stored) => Arc::new(stored),
+                None => snapshot,
+            };
+            begin(context, run, names, snapshot, owner).await
+        }
+        Made::Foreign => {
+            let message = format!("{namespace}/{} belongs to something else", names.immutable);
+            failed("NameConflict", &message)
+        }
+        Made::Refused(message) => failed("InvalidRun", &message),
+    }
+}
+
+/// Makes the rest, once the owner is there.
+async fn begin(
+    context: &Context,
+    run: &Run,
+    names: Names,
+    snapshot: Arc<Snapshot>,
+    owner: Arc<ConfigMap>,
+) -> Result<Started, Error> {
+    // A run that has a start time has been begun before: what is missing now was deleted.
+    if run.status.as_ref().is_some_and(|status| status.start_time.is_some()) {
+        return Ok(Started::Running(names, snapshot));
+    }
+    let now = context.clock.now();
+    let Some(namespace_uid) = apply::namespace_uid(context, &names.namespace).await? else {
+        let message = format!("there is no namespace {:?}", names.namespace);
+        return Ok(Started::Waiting(report::waiting(run, "NamespaceNotFound", &message, now)));
+    };
+    let mutable = objects::mutable(run, &snapshot, &names, &owner);
+    apply::apply_mutable(context, &mutable).await?;
+    let limits = Limits::of(run, &context.settings);
+    let tokens = token::sealed(context, run, &snapshot, &names, &namespace_uid, limits.run).await?;
+    let settings = &context.settings;
+    let pipeline_run = objects::pipeline_run(run, &snapshot, &names, &owner, &tokens, settings);
+    let before = run.status.clone().unwrap_or_default();
+    let failed = |reason: &str, message: &str| {
+        Ok(Started::Ended(report::ended(run, &before, false, reason, message, now)))
+    };
+    match apply::create(context, run, &pipeline_run).await? {
+        Made::Ours(_) => Ok(Started::Running(names, snapshot)),
+        Made::Foreign => {
+            let (namespace, name) = (&names.namespace, &names.pipeline_run);
+            failed("NameConflict", &format!("{namespace}/{name} belongs to something else"))
+        }
+        Made::Refused(message) => failed("PipelineRefused", &message),
+    }
+}
+
+async fn stored_snapshot(
+    context: &Context,
+    run: &Run,
+    names: &Names,
+) -> Result<Option<(Arc<ConfigMap>, Snapshot)>, Error> {
+    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &names.namespace);
+    let what = format!("ConfigMap {}/{}", names.namespace, names.immutable);
+    let found = api.get_opt(&names.immutable).await.map_err(Error::api("read", what))?;
+    let ours = found.filter(|map| {
+        crate::DependencyOf::of(&map.metadata) == Some(crate::DependencyOf::new(run))
+    });
+    Ok(ours.and_then(|map| {
+        let snapshot = read_snapshot(&map, run)?;
+        Some((Arc::new(map), snapshot))
+    }))
+}
+
+/// The workflow and the parameters as they were when the run started.
+fn read_snapshot(map: &ConfigMap, run: &Run) -> Option<Snapshot> {
+    let data = map.data.as_ref()?;
+    let stored: StoredWorkflow = serde_json::from_str(data.get(key::WORKFLOW)?).ok()?;
+    let mut snapshot = Snapshot::new(stored, run).ok()?;
+    snapshot.parameters = data
+        .iter()
+        .filter_map(|(entry, text)| {
+            let value = Value::from_json(text).ok()?.decode_transfer().ok()?;
+            Some((key::parameter_name(entry)?.into(), value))
+        })
+        .collect();
+    Some(snapshot)
+}
+
+/// The namespace of a tenant's runs, or why there is none yet.
+async fn tenant_namespace(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+) -> Result<Result<String, (&'static str, String)>, Error> {
+    let tenants: Api<Tenant> = Api::namespaced(context.client.clone(), namespace);
+    let found = match name {
+        "" => None,
+        name => tenants
+            .get_opt(name)
+            .await
+            .map_err(Error::api("read", format!("Tenant {namespace}/{name}")))?,
+    };
+    let Some(tenant) = found else {
+        let message = format!("there is no tenant {name:?} in {namespace}");
+        return Ok(Err(("TenantNotFound", message)));
+    };
+    let generation = tenant.metadata.generation;
+    let status = tenant.status.unwrap_or_default();
+    let current = status.observed_generation == generation;
+    let condition = Condition::find(&status.conditions, "NamespaceReady");
+    match (condition.filter(|condition| condition.is_true() && current), status.namespace) {
+        (Some(_), Some(namespace)) => Ok(Ok(namespace)),
+        _ => {
+            let why = condition.and_then(|condition| condition.message.clone());
+            let why = why.unwrap_or_else(|| "its namespace is not ready yet".to_owned());
+            Ok(Err(("TenantNotReady", format!("tenant {name:?}: {why}"))))
+        }
+    }
+}
+
+/// Looks at everything; `None` when the PipelineRun is gone.
+///
+/// The order matters: what a step wrote before its TaskRun ended has to be seen once the end is,
+/// so the ConfigMap is read last, and from the API server.
+async fn observe(
+    context: &Context,
+    reconciler: &Reconciler,
+    run: &Arc<Run>,
+    names: &Names,
+    snapshot: &Arc<Snapshot>,
+) -> Result<Option<World>, Error> {
+    let pipelines: Api<PipelineRun> = Api::namespaced(context.client.clone(), &names.namespace);
+    let what = format!("PipelineRun {}/{}", names.namespace, names.pipeline_run);
+    let pipeline_run =
+        pipelines.get_opt(&names.pipeline_run).await.map_err(Error::api("read", what))?;
+    let Some(pipeline_run) = pipeline_run else { return Ok(None) };
+    let tasks = reconciler.task_runs.of(&names.namespace, &names.pipeline_run);
+    let gates = reconciler.gates.of(&names.namespace, &names.pipeline_run);
+    let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &names.namespace);
+    let what = format!("ConfigMap {}/{}", names.namespace, names.mutable);
+    let mutable = maps.get_opt(&names.mutable).await.map_err(Error::api("read", what))?;
+    let data = mutable.and_then(|map| map.data).unwrap_or_default();
+    let records = snapshot.steps.iter().map(|step| StepRecord::read(&data, &step.action)).collect();
+    Ok(Some(World {
+        run: Arc::clone(run),
+        snapshot: Arc::clone(snapshot),
+        pipeline_run: Some(Arc::new(pipeline_run)),
+        tasks,
+        gates,
+        records,
+        stored_state: data,
+        now: context.clock.now(),
+    }))
+}
+
+/// The verdicts on the gates that wait, by pipeline task.
+async fn verdicts(
+    context: &Context,
+    world: &World,
+    progress: &[progress::Progress],
+) -> Result<BTreeMap<String, Verdict>, Error> {
+    let waits = objects::duration(&world.run, annotation::APPROVAL_TIMEOUT)
+        .unwrap_or(context.settings.approval_timeout);
+    let mut verdicts = BTreeMap::new();
+    for step in &world.snapshot.steps {
+        let Some((task, gate)) =
+            step.gate.as_ref().and_then(|task| Some((task, world.gates.get(task)?)))
+        else {
+            continue;
+        };
+        let status = gate.status.as_ref().map(|status| status.conditions.as_slice());
+        let done = status.is_some_and(relay_model::knative_condition::Condition::is_done);
+        if done || gate.spec.status.is_some() {
+            continue;
+        }
+        let evaluated = gate::evaluate(context, world, progress, step).await?;
+        let verdict = gate::decide(world, progress, step, gate, &evaluated, waits);
+        verdicts.insert(task.clone(), verdict);
+    }
+    Ok(verdicts)
+}

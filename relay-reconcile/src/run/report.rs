@@ -1,0 +1,260 @@
+//! The status of a run, from what was observed; pure (`operator.md` §7).
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use relay_core::{ConditionOutcome, Decorator, Message, MessageSource, Value};
+use relay_model::knative_condition::Condition as TektonCondition;
+use relay_model::v1beta1::{
+    Condition, ConditionStatus, MessageSourceStatus, MessageStatus, OutputStatus, Run, RunStatus,
+    Severity, SpecValidation, StepDecorator, StepDecoratorLink, StepStatus, WhenEvaluation,
+};
+use relay_store::StepRecord;
+
+use super::gate::Verdict;
+use super::observe::World;
+use super::progress::Progress;
+use super::snapshot::PlannedStep;
+
+/// The most that is shown of an output, in bytes of JSON; and of all outputs of a run.
+const MAX_OUTPUT: usize = 32 << 10;
+const MAX_OUTPUTS: usize = 512 << 10;
+
+/// The reason of `Completed` while an answer is waited for.
+const WAITING_FOR_APPROVAL: &str = "WaitingForApproval";
+
+/// The status of a run that has started. `verdicts` are those on the gates that wait, `before` is
+/// what was reported last.
+pub(super) fn report(
+    world: &World,
+    progress: &[Progress],
+    verdicts: &BTreeMap<String, Verdict>,
+    before: &RunStatus,
+) -> RunStatus {
+    let asks = |step: &PlannedStep| {
+        let verdict = step.gate.as_ref().and_then(|gate| verdicts.get(gate));
+        matches!(verdict, Some(Verdict::Wait { until: Some(_), .. }))
+    };
+    let mut room = MAX_OUTPUTS;
+    let steps: Vec<StepStatus> = world
+        .snapshot
+        .steps
+        .iter()
+        .zip(&world.records)
+        .zip(progress)
+        .map(|((planned, record), progress)| {
+            let stored = before.steps.iter().find(|step| step.name == planned.name.as_str());
+            let asks = asks(planned);
+            step(planned, record, progress, asks, stored, world.now, &mut room)
+        })
+        .collect();
+    let completed = progress.iter().all(|progress| progress.ended.is_some());
+    let (succeeded, reason, message) = succeeded(world, progress);
+    let cancelled = world.run.spec.is_cancelled().then_some(true);
+    let mut completed_condition = Condition::new("Completed", Some(completed), world.now);
+    let asking: Vec<_> = world.snapshot.steps.iter().filter(|step| asks(step)).collect();
+    if !asking.is_empty() {
+        let names: Vec<_> = asking.iter().map(|step| step.name.as_str()).collect();
+        let message = format!("waiting for an answer: {}", names.join(", "));
+        completed_condition = completed_condition.because(WAITING_FOR_APPROVAL, &message);
+    }
+    let conditions = [
+        Condition::new("Cancelled", cancelled, world.now),
+        completed_condition,
+        Condition::new("Succeeded", succeeded, world.now).because(reason, &message),
+    ];
+    finish(&world.run, before, conditions, steps, world.now)
+}
+
+/// The status of a run that waits for something before it can start.
+pub(super) fn waiting(run: &Run, reason: &str, message: &str, now: Timestamp) -> RunStatus {
+    let before = run.status.clone().unwrap_or_default();
+    let conditions = [
+        Condition::new("Cancelled", run.spec.is_cancelled().then_some(true), now),
+        Condition::new("Completed", Some(false), now).because(reason, message),
+        Condition::new("Succeeded", None, now).because(reason, message),
+    ];
+    let start_time = before.start_time.clone();
+    RunStatus { start_time, ..finish(run, &before, conditions, Vec::new(), now) }
+}
+
+/// The status of a run that ends for a reason that lies in none of its steps.
+pub(super) fn ended(
+    run: &Run,
+    before: &RunStatus,
+    succeeded: bool,
+    reason: &str,
+    message: &str,
+    now: Timestamp,
+) -> RunStatus {
+    let conditions = [
+        Condition::new("Cancelled", run.spec.is_cancelled().then_some(true), now),
+        Condition::new("Completed", Some(true), now),
+        Condition::new("Succeeded", Some(succeeded), now).because(reason, message),
+    ];
+    finish(run, before, conditions, before.steps.clone(), now)
+}
+
+fn finish(
+    run: &Run,
+    before: &RunStatus,
+    conditions: [Condition; 3],
+    steps: Vec<StepStatus>,
+    now: Timestamp,
+) -> RunStatus {
+    let conditions: Vec<_> = conditions
+        .into_iter()
+        .map(|condition| condition.keeping_time_of(&before.conditions))
+        .collect();
+    let completed = Condition::find(&conditions, "Completed").filter(|c| c.is_true());
+    let completion_time = completed.map(|condition| condition.last_transition_time.clone());
+    RunStatus {
+        observed_generation: run.metadata.generation,
+        start_time: before.start_time.clone().or(Some(Time(now))),
+        completion_time: before.completion_time.clone().or(completion_time),
+        conditions,
+        steps,
+    }
+}
+
+/// Whether the run succeeded, a reason, and a message that names steps.
+fn succeeded(world: &World, progress: &[Progress]) -> (Option<bool>, &'static str, String) {
+    let names = |wanted: &dyn Fn(&Progress) -> bool| {
+        let steps = world.snapshot.steps.iter().zip(progress);
+        let names: Vec<_> = steps
+            .filter(|(_, progress)| wanted(progress))
+            .map(|(step, _)| step.name.as_str())
+            .collect();
+        names.join(", ")
+    };
+    let failed = names(&|progress| {
+        progress.status.property("failed") == Some(true) && progress.ended.is_some()
+    });
+    let because = |reason: &'static str| {
+        names(&move |progress: &Progress| {
+            progress.ended.as_ref().is_some_and(|ended| ended.reason == reason)
+        })
+    };
+    let (cancelled, timed_out) = (because("Cancelled"), because("TimedOut"));
+    if !cancelled.is_empty() && world.run.spec.is_cancelled() {
+        return (Some(false), "Cancelled", format!("cancelled: {cancelled}"));
+    }
+    if !failed.is_empty() {
+        return (Some(false), "StepFailed", format!("failed: {failed}"));
+    }
+    if !timed_out.is_empty() || !because("NotStarted").is_empty() {
+        let pipeline = world.pipeline_run.as_ref().and_then(|run| run.status.as_ref());
+        let condition = pipeline.and_then(|status| TektonCondition::of(&status.conditions));
+        let message = condition.and_then(|condition| condition.message.clone());
+        let reason = if timed_out.is_empty() { "PipelineFailed" } else { "TimedOut" };
+        return (Some(false), reason, message.unwrap_or_default());
+    }
+    if progress.iter().all(|progress| progress.ended.is_some()) {
+        return (Some(true), "", String::new());
+    }
+    (None, "", String::new())
+}
+
+fn step(
+    planned: &PlannedStep,
+    record: &StepRecord,
+    progress: &Progress,
+    asks: bool,
+    stored: Option<&StepStatus>,
+    now: Timestamp,
+    room: &mut usize,
+) -> StepStatus {
+    let status = &progress.status;
+    let outcome = status.when.map(|when| when.outcome);
+    let started = outcome == Some(ConditionOutcome::Satisfied);
+    let (reason, message) = progress
+        .ended
+        .as_ref()
+        .map(|ended| (ended.reason.as_str(), ended.message.as_str()))
+        .unwrap_or_default();
+    let completed = if progress.ended.is_some() { Some(true) } else { started.then_some(false) };
+    let ended = |property| status.property(property).filter(|_| progress.ended.is_some());
+    let waits_for = if asks { WAITING_FOR_APPROVAL } else { "" };
+    let conditions = [
+        Condition::new("Completed", completed, now).because(waits_for, ""),
+        Condition::new("Skipped", status.property("skipped"), now)
+            .because(outcome.unwrap_or(ConditionOutcome::Unknown).as_str(), ""),
+        Condition::new("Succeeded", ended("succeeded"), now).because(reason, message),
+    ];
+    let before = stored.map(|stored| stored.conditions.as_slice()).unwrap_or_default();
+    StepStatus {
+        name: planned.name.to_string(),
+        conditions: conditions.into_iter().map(|new| new.keeping_time_of(before)).collect(),
+        start_time: status.when.filter(|_| started).map(|when| Time(when.timestamp)),
+        completion_time: status
+            .process
+            .filter(|_| progress.ended.is_some())
+            .map(|process| Time(process.timestamp)),
+        init_time: None,
+        outputs: outputs(record, room),
+        messages: record.messages.iter().map(message_status).collect(),
+        decorators: record
+            .decorators
+            .iter()
+            .map(|(name, Decorator::Link { description, uri })| StepDecorator {
+                name: name.clone(),
+                link: Some(StepDecoratorLink {
+                    description: description.clone(),
+                    uri: uri.clone(),
+                }),
+            })
+            .collect(),
+        logs: Vec::new(),
+    }
+}
+
+/// Outputs, sensitive ones and those too large without their value.
+fn outputs(record: &StepRecord, room: &mut usize) -> Vec<OutputStatus> {
+    let mut outputs = Vec::with_capacity(record.outputs.len());
+    for (name, output) in &record.outputs {
+        let sensitive = output.sensitive == Some(true);
+        let size = if sensitive { 0 } else { output.value.to_json().len() };
+        let shown = !sensitive && size <= MAX_OUTPUT && size <= *room;
+        if shown {
+            *room -= size;
+        }
+        let value = if shown { output.value.clone() } else { Value::Null };
+        outputs.push(OutputStatus { name: name.clone(), sensitive, value });
+    }
+    outputs
+}
+
+fn message_status(message: &Message) -> MessageStatus {
+    let source = match &message.source {
+        MessageSource::WhenEvaluation { expression } => MessageSourceStatus {
+            when_evaluation: Some(WhenEvaluation {
+                path: String::new(),
+                expression: expression.clone(),
+            }),
+            ..MessageSourceStatus::default()
+        },
+        MessageSource::SpecValidation { expression } => MessageSourceStatus {
+            spec_validation: Some(SpecValidation {
+                expression: expression.clone(),
+                ..SpecValidation::default()
+            }),
+            ..MessageSourceStatus::default()
+        },
+        MessageSource::Log => {
+            MessageSourceStatus { log: Some(Default::default()), ..Default::default() }
+        }
+    };
+    MessageStatus {
+        source,
+        severity: Severity::Error,
+        observation_time: Time(message.time),
+        short: None,
+        details: message.details.clone(),
+    }
+}
+
+/// Whether a status is that of a run that has ended.
+pub(super) fn is_final(status: &RunStatus) -> bool {
+    status.condition("Completed").is_some_and(|c| c.status == ConditionStatus::True)
+}

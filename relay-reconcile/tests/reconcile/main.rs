@@ -1,0 +1,10 @@
+//! The reconcilers against the in-memory API, with a double in Tekton's place.
+
+#[cfg(test)]
+mod run;
+#[cfg(test)]
+mod tekton;
+#[cfg(test)]
+mod tenant;
+#[cfg(test)]
+mod world;

@@ -1,0 +1,136 @@
+//! An API server in memory with the controllers on it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::PostParams;
+use kube::{Api, Client};
+use kube_memory::MemoryCluster;
+use relay_core::{Hs256Key, MemorySecrets, SealKeys, SystemClock, Value};
+use relay_model::tekton;
+use relay_model::v1beta1::{self, Run, RunSpec, RunStatus, Tenant, Workflow, WorkflowReference};
+use relay_reconcile::{Context, Settings};
+use tokio::sync::watch;
+
+use crate::tekton::Tekton;
+
+pub(crate) struct World {
+    pub(crate) cluster: MemoryCluster,
+    pub(crate) client: Client,
+    pub(crate) context: Arc<Context>,
+    stop: watch::Sender<bool>,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+impl World {
+    /// Without controllers: reconcilers are called by hand.
+    pub(crate) fn still() -> Self {
+        let cluster = MemoryCluster::new();
+        for definition in v1beta1::definitions().iter().chain(&tekton::definitions()) {
+            cluster.register(definition).unwrap();
+        }
+        let client = cluster.client("default");
+        let context = Arc::new(Context {
+            client: client.clone(),
+            settings: Settings {
+                metadata_api_url: "http://metadata-api".to_owned(),
+                ..Settings::default()
+            },
+            signer: Arc::new(Hs256Key::generate()),
+            sealer: Arc::new(SealKeys::generate()),
+            secrets: Arc::new(MemorySecrets::default().with_secret("key", "s3cret".into())),
+            clock: Arc::new(SystemClock),
+        });
+        Self { cluster, client, context, stop: watch::channel(false).0 }
+    }
+
+    /// With the controllers of Runs and Tenants.
+    pub(crate) fn running() -> Self {
+        let world = Self::still();
+        let stopped = || {
+            let mut stop = world.stop.subscribe();
+            async move {
+                let _ = stop.wait_for(|stop| *stop).await;
+            }
+        };
+        tokio::spawn(relay_reconcile::run::controller(Arc::clone(&world.context), stopped()));
+        tokio::spawn(relay_reconcile::tenant::controller(Arc::clone(&world.context), stopped()));
+        world
+    }
+
+    pub(crate) fn runs(&self) -> Api<Run> {
+        Api::default_namespaced(self.client.clone())
+    }
+
+    pub(crate) async fn create_tenant(&self, name: &str) {
+        let api: Api<Tenant> = Api::default_namespaced(self.client.clone());
+        let tenant = Tenant::new(name, Default::default());
+        api.create(&PostParams::default(), &tenant).await.unwrap();
+    }
+
+    /// A workflow of these steps, in the form of resources.
+    pub(crate) async fn create_workflow(&self, name: &str, steps: serde_json::Value) {
+        let api: Api<Workflow> = Api::default_namespaced(self.client.clone());
+        let workflow: Workflow = serde_json::from_value(serde_json::json!({
+            "apiVersion": "relay.sh/v1beta1",
+            "kind": "Workflow",
+            "metadata": {"name": name},
+            "spec": {
+                "tenantRef": {"name": "demo"},
+                "parameters": [{"name": "who", "default": "world"}, {"name": "unset"}],
+                "steps": steps,
+            },
+        }))
+        .unwrap();
+        api.create(&PostParams::default(), &workflow).await.unwrap();
+    }
+
+    pub(crate) async fn create_run(&self, name: &str, workflow: &str) -> Run {
+        let spec = RunSpec {
+            workflow_ref: WorkflowReference { name: workflow.to_owned() },
+            parameters: BTreeMap::from([("extra".to_owned(), Value::from(1))]),
+            ..RunSpec::default()
+        };
+        self.runs().create(&PostParams::default(), &Run::new(name, spec)).await.unwrap()
+    }
+
+    /// Lets Tekton work until the run has a status for which `done` holds.
+    pub(crate) async fn until(
+        &self,
+        run: &str,
+        tekton: &mut Tekton,
+        done: impl Fn(&RunStatus) -> bool,
+    ) -> RunStatus {
+        for _ in 0..2_000 {
+            tekton.advance().await;
+            let status = self.runs().get(run).await.unwrap().status.unwrap_or_default();
+            if done(&status) {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let status = self.runs().get(run).await.unwrap().status;
+        panic!("the run did not get there: {}", serde_json::to_string_pretty(&status).unwrap());
+    }
+
+    pub(crate) async fn finish(&self, run: &str, tekton: &mut Tekton) -> RunStatus {
+        self.until(run, tekton, RunStatus::is_completed).await
+    }
+}
+
+/// `STEP: SUCCEEDED REASON` for each step, and the same of the run.
+pub(crate) fn summary(status: &RunStatus) -> Vec<String> {
+    let line = |name: &str, condition: Option<&v1beta1::Condition>| {
+        let condition = condition.unwrap();
+        let reason = condition.reason.clone().unwrap_or_default();
+        format!("{name}: {:?} {reason}", condition.status).trim_end().to_owned()
+    };
+    let steps = status.steps.iter().map(|step| line(&step.name, step.condition("Succeeded")));
+    steps.chain([line("run", status.condition("Succeeded"))]).collect()
+}

@@ -1,1 +1,41 @@
-//! The embedded engine: the reconcilers, the metadata API and an executor on one machine.
+//! The embedded engine: workflows on one machine, through the operator's own reconcilers.
+//!
+//! An [`Engine`] has an API server in memory, the reconcilers of `relay-reconcile`, the metadata
+//! API of `relay-metadata` on a port of the loopback interface, and an [`executor`] that runs the
+//! steps as processes. What a workflow does here is what it does in a cluster.
+//!
+//! ```no_run
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use futures::StreamExt as _;
+//! use relay_local::{Engine, Submission};
+//! use relay_model::workflow_file::WorkflowFile;
+//!
+//! let text = "steps: [{name: hello, image: any, input: [echo hello]}]";
+//! let file = WorkflowFile::parse(text, "demo").file.ok_or("not a workflow")?;
+//!
+//! let engine = Engine::new("path/to/ni");
+//! let mut run = engine.start(Submission::new(&file, Default::default())).await?;
+//! while let Some(event) = run.events().next().await {
+//!     println!("{event:?}");
+//! }
+//! println!("{}", run.finish().await?.outcome);
+//! # Ok(()) }
+//! ```
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `engine` | [`Engine`]: puts the parts together, and [`Run`] |
+//! | `event` | [`Event`]: what a run says while it goes on |
+//! | `outcome` | [`Outcome`]: how a run ended, as a pure function of its status |
+//! | [`executor`] | PipelineRuns and TaskRuns as processes |
+
+mod engine;
+mod event;
+pub mod executor;
+mod lines;
+mod narrator;
+mod outcome;
+
+pub use engine::{Engine, EngineError, Finished, Run, Submission};
+pub use event::{Event, EventKind, Stream};
+pub use outcome::Outcome;

@@ -1,0 +1,113 @@
+//! The relay command line. Under the name `ni` it is the client that steps use.
+
+mod files;
+mod print;
+mod run;
+mod validate;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  relay run deploy.yaml -p environment=test     run a workflow on this machine
+  relay run deploy.yaml --out json | jq         the same, one JSON object per event
+  relay validate workflows/*.yaml               find mistakes without running anything";
+
+/// Run workflows: on this machine, with no cluster.
+#[derive(Debug, Parser)]
+#[command(name = "relay", version, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+
+    /// How to print: text for people, json for programs
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    out: Out,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Out {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a workflow file on this machine
+    ///
+    /// Each step with a script or a command runs as a process; images are labels. Exit codes:
+    /// 0 succeeded, 1 a step failed, 2 nothing was started, 3 an approval was rejected or not
+    /// answered, 130 cancelled.
+    Run {
+        /// The workflow file
+        file: PathBuf,
+        /// The value of a parameter, as NAME=VALUE; may be repeated
+        #[arg(short, long = "parameter", value_name = "NAME=VALUE", value_parser = pair)]
+        parameters: Vec<(String, String)>,
+    },
+    /// Check workflow files without running anything
+    ///
+    /// Exit codes: 0 no errors, 1 errors, 2 a file cannot be read.
+    Validate {
+        /// The workflow files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Count warnings as errors
+        #[arg(long)]
+        strict: bool,
+    },
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE; the value may be empty".to_owned()),
+    }
+}
+
+fn main() -> ExitCode {
+    let program = std::env::args_os().next().unwrap_or_default();
+    let is_ni = Path::new(&program).file_stem().is_some_and(|name| name == "ni");
+    let mut runtime = if is_ni {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    let runtime = match runtime.enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            print::error(&format!("could not start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    ExitCode::from(if is_ni { runtime.block_on(ni()) } else { runtime.block_on(relay()) })
+}
+
+async fn ni() -> u8 {
+    let settings = relay_tools::ni::Settings::from_env();
+    let (mut stdout, mut stderr) = (std::io::stdout(), std::io::stderr());
+    relay_tools::ni::run(std::env::args_os(), &settings, &mut stdout, &mut stderr).await
+}
+
+async fn relay() -> u8 {
+    let arguments = Arguments::parse();
+    start_log();
+    match arguments.command {
+        Command::Run { file, parameters } => run::run(&file, &parameters, arguments.out).await,
+        Command::Validate { files, strict } => validate::validate(&files, strict, arguments.out),
+    }
+}
+
+/// What the engine says of itself goes to standard error where `RELAY_LOG` asks for it.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("RELAY_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

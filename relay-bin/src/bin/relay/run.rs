@@ -1,0 +1,131 @@
+//! `relay run`.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::Path;
+
+use futures::StreamExt as _;
+use relay_core::Value;
+use relay_local::{Engine, EngineError, Event, Finished, Run, Submission};
+use relay_model::workflow_file::{Finding, Level, WorkflowFile};
+
+use crate::{Out, files, print};
+
+/// Nothing was started.
+const NOT_STARTED: u8 = 2;
+
+/// Runs a file; the exit code.
+pub(crate) async fn run(path: &Path, parameters: &[(String, String)], out: Out) -> u8 {
+    let (file, values) = match prepare(path, parameters) {
+        Ok(prepared) => prepared,
+        Err(code) => return code,
+    };
+    let width = file.steps.iter().map(|step| step.name.len()).max().unwrap_or_default();
+    if file.steps.is_empty() {
+        print::error("nothing to do: the workflow has no steps");
+        return 0;
+    }
+    match carry_out(&file, values, out, width).await {
+        Ok(finished) => finished.outcome.exit_code(),
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            print::error(&format!("{error}{}", cause.unwrap_or_default()));
+            match error {
+                EngineError::Lost => 1,
+                _ => NOT_STARTED,
+            }
+        }
+    }
+}
+
+/// Everything that can be wrong is found before anything is started.
+fn prepare(
+    path: &Path,
+    parameters: &[(String, String)],
+) -> Result<(WorkflowFile, BTreeMap<String, Value>), u8> {
+    let checked = match files::read(path) {
+        Ok(checked) => checked,
+        Err(message) => {
+            print::error(&message);
+            return Err(NOT_STARTED);
+        }
+    };
+    let name = &checked.name;
+    let mut findings = checked.parsed.findings.clone();
+    let mut ready = None;
+    if let Some(mut file) = checked.parsed.file {
+        findings.extend(files::load_inputs(path, &mut file));
+        findings.extend(files::check_programs(&file));
+        match file.bind(parameters) {
+            Ok(values) => ready = Some((file, values)),
+            Err(missing) => findings.extend(missing),
+        }
+    }
+    findings.sort_by_key(|finding: &Finding| (finding.line, finding.column));
+    let wrong = findings.iter().any(|finding| finding.level == Level::Error);
+    // There is nobody left to tell that standard error is gone.
+    let _ = print::findings(name, &findings, &mut io::stderr().lock());
+    match ready {
+        Some(ready) if !wrong => Ok(ready),
+        _ => Err(NOT_STARTED),
+    }
+}
+
+async fn carry_out(
+    file: &WorkflowFile,
+    values: BTreeMap<String, Value>,
+    out: Out,
+    width: usize,
+) -> Result<Finished, EngineError> {
+    let ni = std::env::current_exe().map_err(|source| EngineError::Machine {
+        doing: "find the program itself, which steps use as ni",
+        source,
+    })?;
+    let mut run = Engine::new(ni).start(Submission::new(file, values)).await?;
+    let name = run.name().to_owned();
+    follow(&mut run, out, width).await?;
+    let finished = run.finish().await?;
+    if out == Out::Text {
+        let _ = print::summary(&finished, &name, &mut io::stderr().lock());
+    }
+    Ok(finished)
+}
+
+/// Prints events until the run has ended. An interrupt cancels it, and so does an output that
+/// nobody reads any more.
+async fn follow(run: &mut Run, out: Out, width: usize) -> Result<(), EngineError> {
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut cancelled = false;
+    loop {
+        let event = tokio::select! {
+            event = next(run) => event,
+            _ = &mut interrupted, if !cancelled => {
+                cancelled = true;
+                run.cancel().await?;
+                continue;
+            }
+        };
+        let Some(event) = event else { return Ok(()) };
+        if show(&event, out, width).is_err() && !cancelled {
+            cancelled = true;
+            run.cancel().await?;
+        }
+    }
+}
+
+async fn next(run: &mut Run) -> Option<Event> {
+    run.events().next().await
+}
+
+fn show(event: &Event, out: Out, width: usize) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match out {
+        Out::Json => writeln!(stdout, "{}", print::event_json(event))?,
+        Out::Text => {
+            if let Some(line) = print::log_line(event, width) {
+                writeln!(stdout, "{line}")?;
+            }
+        }
+    }
+    stdout.flush()
+}

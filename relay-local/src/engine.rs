@@ -1,0 +1,364 @@
+//! The parts put together: one run, from a file to its outcome.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt as _};
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client, Resource};
+use kube_memory::MemoryCluster;
+use relay_core::{
+    Clock, Hs256Key, MemorySecrets, SealKeys, SecretStore, SystemClock, TokenSealer, Value,
+};
+use relay_metadata::{ConfigMapStores, Router, TokenAuthenticator};
+use relay_model::v1beta1::{
+    self, RunSpec, RunStatus, Tenant, TenantSpec, Workflow, WorkflowReference,
+};
+use relay_model::workflow_file::WorkflowFile;
+use relay_model::{annotation, tekton};
+use relay_reconcile::{Context, Settings};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::event::Event;
+use crate::executor::{Executor, ExecutorOptions, SetupError, StepOutput};
+use crate::narrator::Narrator;
+use crate::outcome::Outcome;
+
+/// How many events, and pieces of output, wait for a slow reader. Steps wait beyond that.
+const BACKLOG: usize = 256;
+const NAMESPACE: &str = "default";
+
+/// Runs workflows on this machine.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    ni: PathBuf,
+    secrets: Arc<dyn SecretStore>,
+    clock: Arc<dyn Clock>,
+    max_parallel: usize,
+}
+
+/// What is to be run.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    workflow: Workflow,
+    parameters: BTreeMap<String, Value>,
+    annotations: BTreeMap<String, String>,
+}
+
+/// Why a run could not be started, or what became of it cannot be said.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// A directory or a port could not be had.
+    #[error("could not {doing}")]
+    Machine {
+        /// What was being done.
+        doing: &'static str,
+        /// The failure.
+        #[source]
+        source: io::Error,
+    },
+    /// The executor could not be set up.
+    #[error("could not set up the executor")]
+    Executor(#[from] SetupError),
+    /// The engine's own API refused an object.
+    #[error("could not submit {object}")]
+    Submit {
+        /// The object.
+        object: String,
+        /// The failure.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// A part of the engine ended before the run did.
+    #[error("the engine ended before the run")]
+    Lost,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Finished {
+    /// In a word.
+    pub outcome: Outcome,
+    /// In full.
+    pub status: RunStatus,
+}
+
+impl Submission {
+    /// The workflow of a file, with these values of its parameters.
+    #[must_use]
+    pub fn new(file: &WorkflowFile, parameters: BTreeMap<String, Value>) -> Self {
+        let workflow = file.convert(None).workflow;
+        // Nobody is asked on behalf of a program: an approval that nobody answers is over at once.
+        let annotations =
+            BTreeMap::from([(annotation::APPROVAL_TIMEOUT.to_owned(), "0s".to_owned())]);
+        Self { workflow, parameters, annotations }
+    }
+}
+
+impl Engine {
+    /// An engine whose steps find this program as `ni`.
+    pub fn new(ni: impl Into<PathBuf>) -> Self {
+        Self {
+            ni: ni.into(),
+            secrets: Arc::new(MemorySecrets::default()),
+            clock: Arc::new(SystemClock),
+            max_parallel: 256,
+        }
+    }
+
+    /// With these secrets and connections.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Arc<dyn SecretStore>) -> Self {
+        Self { secrets, ..self }
+    }
+
+    /// With at most so many steps at the same time; 256 where nothing is said.
+    #[must_use]
+    pub fn with_max_parallel(self, max_parallel: usize) -> Self {
+        Self { max_parallel, ..self }
+    }
+
+    /// Starts a run. It goes on in the background, and waits while its events are not read.
+    ///
+    /// # Errors
+    ///
+    /// When the engine cannot be set up, or the workflow is refused.
+    pub async fn start(&self, submission: Submission) -> Result<Run, EngineError> {
+        let machine = |doing| move |source| EngineError::Machine { doing, source };
+        let directory = tempfile::Builder::new()
+            .prefix("relay-")
+            .tempdir()
+            .map_err(machine("make a working directory"))?;
+        let tools_dir = directory.path().join("bin");
+        install(&self.ni, &tools_dir).map_err(machine("install ni for the steps"))?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .map_err(machine("listen on the loopback interface"))?;
+        let address = listener.local_addr().map_err(machine("listen on the loopback interface"))?;
+
+        let cluster = MemoryCluster::new();
+        for definition in v1beta1::definitions().iter().chain(&tekton::definitions()) {
+            // Definitions of our own are valid; a test starts an engine.
+            drop(cluster.register(definition));
+        }
+        let client = cluster.client(NAMESPACE);
+        let key = Arc::new(Hs256Key::generate());
+        let sealer: Arc<dyn TokenSealer> = Arc::new(SealKeys::generate());
+        let context = Arc::new(Context {
+            client: client.clone(),
+            settings: Settings {
+                metadata_api_url: format!("http://{address}"),
+                ..Settings::default()
+            },
+            signer: Arc::clone(&key) as _,
+            sealer: Arc::clone(&sealer),
+            secrets: Arc::clone(&self.secrets),
+            clock: Arc::clone(&self.clock),
+        });
+
+        let (output_sender, output) = mpsc::channel(BACKLOG);
+        let executor =
+            self.executor(&client, &directory, tools_dir, address, sealer, output_sender)?;
+        let stores = ConfigMapStores::new(client.clone(), Arc::clone(&self.secrets));
+        let authenticator = TokenAuthenticator::new(key, Arc::new(stores));
+        let router = Router::new(Arc::new(authenticator)).with_clock(Arc::clone(&self.clock));
+
+        let stop = CancellationToken::new();
+        let mut parts = JoinSet::new();
+        parts.spawn(router.serve(listener, stop.clone().cancelled_owned()));
+        let stopped = || stop.clone().cancelled_owned();
+        parts.spawn(relay_reconcile::tenant::controller(Arc::clone(&context), stopped()));
+        parts.spawn(relay_reconcile::run::controller(context, stopped()));
+        parts.spawn(executor.run(stop.clone()));
+
+        let name = submit(&client, submission).await?;
+        let (events, receiver) = mpsc::channel(BACKLOG);
+        let story = tokio::spawn(tell(client.clone(), name.clone(), output, events));
+        Ok(Run {
+            name,
+            client,
+            events: ReceiverStream::new(receiver),
+            story,
+            stop,
+            parts,
+            _directory: directory,
+        })
+    }
+
+    fn executor(
+        &self,
+        client: &Client,
+        directory: &TempDir,
+        tools_dir: PathBuf,
+        address: SocketAddr,
+        sealer: Arc<dyn TokenSealer>,
+        output: mpsc::Sender<StepOutput>,
+    ) -> Result<Executor, EngineError> {
+        let mut options =
+            ExecutorOptions::new(directory.path().join("steps"), tools_dir, sealer, output);
+        options.metadata_api = Some(address);
+        options.max_parallel = self.max_parallel;
+        options.clock = Arc::clone(&self.clock);
+        Ok(Executor::new(client.clone(), options)?)
+    }
+}
+
+/// A run that was started.
+pub struct Run {
+    name: String,
+    client: Client,
+    events: ReceiverStream<Event>,
+    story: tokio::task::JoinHandle<Option<RunStatus>>,
+    stop: CancellationToken,
+    parts: JoinSet<()>,
+    // Deleted when the run is dropped, after all its parts.
+    _directory: TempDir,
+}
+
+impl Run {
+    /// The name of the run.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What happens, as it happens. Ends after the run has.
+    pub fn events(&mut self) -> impl Stream<Item = Event> + Unpin + '_ {
+        &mut self.events
+    }
+
+    /// Cancels the run. Its events go on until all its steps have ended.
+    ///
+    /// # Errors
+    ///
+    /// When the engine is gone.
+    pub async fn cancel(&self) -> Result<(), EngineError> {
+        let api: Api<v1beta1::Run> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let patch = Patch::Merge(json!({"spec": {"state": {"workflow": {"cancel": true}}}}));
+        api.patch_metadata(&self.name, &PatchParams::default(), &patch)
+            .await
+            .map_err(refused(format!("the cancelling of {}", self.name)))?;
+        Ok(())
+    }
+
+    /// Waits for the end, with all events that were not read dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Lost`] when the engine ended before the run.
+    pub async fn finish(mut self) -> Result<Finished, EngineError> {
+        while self.events.next().await.is_some() {}
+        let status = (&mut self.story).await.ok().flatten().ok_or(EngineError::Lost)?;
+        self.stop.cancel();
+        while self.parts.join_next().await.is_some() {}
+        let outcome = Outcome::of(&status).ok_or(EngineError::Lost)?;
+        Ok(Finished { outcome, status })
+    }
+}
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Puts the program where steps find it as `ni`.
+fn install(ni: &Path, tools_dir: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(tools_dir)?;
+    std::os::unix::fs::symlink(std::path::absolute(ni)?, tools_dir.join("ni"))
+}
+
+fn refused(object: String) -> impl FnOnce(kube::Error) -> EngineError {
+    move |source| EngineError::Submit { object, source: Box::new(source) }
+}
+
+async fn submit(client: &Client, submission: Submission) -> Result<String, EngineError> {
+    let Submission { workflow, parameters, annotations } = submission;
+    let tenant = Tenant::new(&workflow.spec.tenant_ref.name, TenantSpec::default());
+    let workflow_name = workflow.metadata.name.clone().unwrap_or_default();
+    let name = relay_model::name::dns_label(&format!("{workflow_name}-1"));
+    let spec = RunSpec {
+        workflow_ref: WorkflowReference { name: workflow_name },
+        parameters,
+        ..RunSpec::default()
+    };
+    let mut run = v1beta1::Run::new(&name, spec);
+    run.metadata.annotations = Some(annotations);
+    create(client, &tenant).await?;
+    create(client, &workflow).await?;
+    create(client, &run).await?;
+    Ok(name)
+}
+
+async fn create<K>(client: &Client, object: &K) -> Result<(), EngineError>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    K: Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), NAMESPACE);
+    let name = object.meta().name.as_deref().unwrap_or_default();
+    let what = format!("{} {name}", K::kind(&()));
+    api.create(&PostParams::default(), object).await.map_err(refused(what))?;
+    Ok(())
+}
+
+/// Turns statuses and output into events until the run has ended, and gives its last status.
+async fn tell(
+    client: Client,
+    run: String,
+    mut output: mpsc::Receiver<StepOutput>,
+    events: mpsc::Sender<Event>,
+) -> Option<RunStatus> {
+    let api: Api<v1beta1::Run> = Api::namespaced(client, NAMESPACE);
+    let config = watcher::Config::default().fields(&format!("metadata.name={run}"));
+    let mut runs = std::pin::pin!(watcher(api, config).default_backoff().applied_objects());
+    let mut narrator = Narrator::new(&run);
+    loop {
+        tokio::select! {
+            biased;
+            Some(piece) = output.recv() => {
+                send(&events, narrator.output(&piece, Timestamp::now())).await;
+            }
+            seen = runs.next() => {
+                let Ok(seen) = seen? else { continue };
+                // A step writes before it ends, so what it wrote is here by now.
+                while let Ok(piece) = output.try_recv() {
+                    send(&events, narrator.output(&piece, Timestamp::now())).await;
+                }
+                let status = seen.status.unwrap_or_default();
+                send(&events, narrator.status(&status, Timestamp::now())).await;
+                if status.is_completed() {
+                    return Some(status);
+                }
+            }
+        }
+    }
+}
+
+/// Sends events; nobody may be listening.
+async fn send(events: &mpsc::Sender<Event>, new: Vec<Event>) {
+    for event in new {
+        if events.send(event).await.is_err() {
+            return;
+        }
+    }
+}

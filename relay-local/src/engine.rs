@@ -1,6 +1,6 @@
 //! The parts put together: one run, from a file to its outcome.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource};
 use kube_memory::MemoryCluster;
 use relay_core::{
-    Clock, Hs256Key, MemorySecrets, SealKeys, SecretStore, SystemClock, TokenSealer, Value,
+    Action, Clock, Hs256Key, MemorySecrets, RunId, SealKeys, SecretStore, StepName, SystemClock,
+    TokenSealer, Value,
 };
 use relay_metadata::{ConfigMapStores, Router, TokenAuthenticator};
 use relay_model::v1beta1::{
@@ -22,6 +24,7 @@ use relay_model::v1beta1::{
 use relay_model::workflow_file::WorkflowFile;
 use relay_model::{annotation, tekton};
 use relay_reconcile::{Context, Settings};
+use relay_store::StepRecord;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -328,7 +331,7 @@ async fn tell(
     mut output: mpsc::Receiver<StepOutput>,
     events: mpsc::Sender<Event>,
 ) -> Option<RunStatus> {
-    let api: Api<v1beta1::Run> = Api::namespaced(client, NAMESPACE);
+    let api: Api<v1beta1::Run> = Api::namespaced(client.clone(), NAMESPACE);
     let config = watcher::Config::default().fields(&format!("metadata.name={run}"));
     let mut runs = std::pin::pin!(watcher(api, config).default_backoff().applied_objects());
     let mut narrator = Narrator::new(&run);
@@ -345,13 +348,33 @@ async fn tell(
                     send(&events, narrator.output(&piece, Timestamp::now())).await;
                 }
                 let status = seen.status.unwrap_or_default();
-                send(&events, narrator.status(&status, Timestamp::now())).await;
+                let exit_codes = if narrator.has_new_failure(&status) {
+                    exit_codes(&client, &run, &status).await
+                } else {
+                    HashMap::new()
+                };
+                send(&events, narrator.status(&status, &exit_codes, Timestamp::now())).await;
                 if status.is_completed() {
                     return Some(status);
                 }
             }
         }
     }
+}
+
+/// How the programs of the steps ended, as far as they have: the journal knows, the status of a
+/// run does not.
+async fn exit_codes(client: &Client, run: &str, status: &RunStatus) -> HashMap<String, i64> {
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), NAMESPACE);
+    let name = relay_model::name::derived(run, "-mutable");
+    let data =
+        maps.get_opt(&name).await.ok().flatten().and_then(|map| map.data).unwrap_or_default();
+    let code = |step: &str| {
+        let action = Action::step(RunId::new(run).ok()?, StepName::new(step).ok()?);
+        Some(StepRecord::read(&data, &action).status?.process?.exit_code)
+    };
+    let steps = status.steps.iter();
+    steps.filter_map(|step| Some((step.name.clone(), code(&step.name)?))).collect()
 }
 
 /// Sends events; nobody may be listening.

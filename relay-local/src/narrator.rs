@@ -59,13 +59,27 @@ impl Narrator {
         kinds.into_iter().map(|kind| self.event(now, kind)).collect()
     }
 
+    /// Whether a status says of a step that it failed, and that was not told yet.
+    pub(crate) fn has_new_failure(&self, status: &RunStatus) -> bool {
+        status.steps.iter().any(|step| {
+            let condition = step.condition("Succeeded");
+            let failed = condition.is_some_and(|c| c.status == ConditionStatus::False);
+            failed && !self.steps.get(&step.name).is_some_and(|told| told.ended)
+        })
+    }
+
     /// What is to be told when the run has a new status. All output that was written before has to
-    /// be told before.
-    pub(crate) fn status(&mut self, status: &RunStatus, now: Timestamp) -> Vec<Event> {
+    /// be told before. `exit_codes` are those of steps whose programs have ended.
+    pub(crate) fn status(
+        &mut self,
+        status: &RunStatus,
+        exit_codes: &HashMap<String, i64>,
+        now: Timestamp,
+    ) -> Vec<Event> {
         let mut events = Vec::new();
         for step in &status.steps {
             let told = self.steps.entry(step.name.clone()).or_default();
-            let kinds = told.status(step);
+            let kinds = told.status(step, exit_codes.get(&step.name).copied());
             events.extend(kinds.into_iter().map(|kind| self.event(now, kind)));
         }
         if let Some(outcome) = Outcome::of(status) {
@@ -78,7 +92,7 @@ impl Narrator {
 }
 
 impl Told {
-    fn status(&mut self, status: &StepStatus) -> Vec<EventKind> {
+    fn status(&mut self, status: &StepStatus, exit_code: Option<i64>) -> Vec<EventKind> {
         if self.ended {
             return Vec::new();
         }
@@ -118,7 +132,6 @@ impl Told {
         } else if succeeded.is_some_and(Condition::is_true) {
             EventKind::Succeeded { step }
         } else {
-            let exit_code = message.strip_prefix("exit code ").and_then(|code| code.parse().ok());
             EventKind::Failed { step, exit_code, reason, message }
         });
         kinds

@@ -44,8 +44,10 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// A condition that changed now, without reason and message.
+    /// A condition that changed now, without reason and message. Stored times have no fractions of
+    /// seconds, so neither has this.
     pub fn new(kind: &str, status: impl Into<ConditionStatus>, now: Timestamp) -> Self {
+        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
         Self {
             kind: kind.to_owned(),
             status: status.into(),

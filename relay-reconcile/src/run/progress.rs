@@ -139,9 +139,10 @@ fn of_task(task: &TaskRun, reported: StepStatus, now: Timestamp) -> Progress {
         (None, _) => Ended::new("ConditionFalse", "a condition is not met"),
         (Some(process), _) if process.exit_code == 0 && succeeded => Ended::new("Succeeded", ""),
         (Some(process), reason) => {
-            let (reason, message) = failure(process, reason, condition.message.as_deref());
-            let detail = terminated.and_then(|terminated| terminated.message.clone());
-            Ended::new(reason, detail.unwrap_or(message))
+            let detail = terminated.and_then(|terminated| terminated.message.as_deref());
+            let detail = detail.or(condition.message.as_deref()).unwrap_or_default();
+            let (reason, message) = failure(process, reason, detail);
+            Ended::new(reason, message)
         }
     };
     // A task may be ended from outside after its program has reported success.
@@ -152,21 +153,16 @@ fn of_task(task: &TaskRun, reported: StepStatus, now: Timestamp) -> Progress {
     Progress { status: StepStatus { process, when }, ended: Some(ended) }
 }
 
-/// Why a task failed, in our words where Tekton's speak of tasks.
-fn failure(
-    process: ProcessState,
-    reason: Option<&str>,
-    message: Option<&str>,
-) -> (&'static str, String) {
-    let given = || message.unwrap_or_default().to_owned();
+/// Why a task failed, in our words where Tekton's speak of tasks and containers.
+fn failure(process: ProcessState, reason: Option<&str>, detail: &str) -> (&'static str, String) {
     match reason {
         Some("TaskRunTimeout") => ("TimedOut", "the step exceeded its time".to_owned()),
         Some("TaskRunCancelled") => ("Cancelled", "the run was cancelled".to_owned()),
         Some("Failed" | "FailureIgnored") | None if process.exit_code > 0 => {
             ("Failed", format!("exit code {}", process.exit_code))
         }
-        Some("Failed" | "FailureIgnored") | None => ("Failed", given()),
-        Some(_) => ("CouldNotStart", given()),
+        Some("Failed" | "FailureIgnored") | None => ("Failed", detail.to_owned()),
+        Some(_) => ("CouldNotStart", detail.to_owned()),
     }
 }
 

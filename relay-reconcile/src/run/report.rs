@@ -111,7 +111,7 @@ fn finish(
     let completion_time = completed.map(|condition| condition.last_transition_time.clone());
     RunStatus {
         observed_generation: run.metadata.generation,
-        start_time: before.start_time.clone().or(Some(Time(now))),
+        start_time: before.start_time.clone().or(Some(seconds(now))),
         completion_time: before.completion_time.clone().or(completion_time),
         conditions,
         steps,
@@ -186,11 +186,11 @@ fn step(
     StepStatus {
         name: planned.name.to_string(),
         conditions: conditions.into_iter().map(|new| new.keeping_time_of(before)).collect(),
-        start_time: status.when.filter(|_| started).map(|when| Time(when.timestamp)),
+        start_time: status.when.filter(|_| started).map(|when| seconds(when.timestamp)),
         completion_time: status
             .process
             .filter(|_| progress.ended.is_some())
-            .map(|process| Time(process.timestamp)),
+            .map(|process| seconds(process.timestamp)),
         init_time: None,
         outputs: outputs(record, room),
         messages: record.messages.iter().map(message_status).collect(),
@@ -248,10 +248,15 @@ fn message_status(message: &Message) -> MessageStatus {
     MessageStatus {
         source,
         severity: Severity::Error,
-        observation_time: Time(message.time),
+        observation_time: seconds(message.time),
         short: None,
         details: message.details.clone(),
     }
+}
+
+/// A time as it comes back from an API server, so that statuses can be compared with stored ones.
+fn seconds(time: Timestamp) -> Time {
+    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
 }
 
 /// Whether a status is that of a run that has ended.

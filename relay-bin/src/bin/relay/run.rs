@@ -9,6 +9,7 @@ use relay_core::Value;
 use relay_local::{Engine, EngineError, Event, Finished, Run, Submission};
 use relay_model::workflow_file::{Finding, Level, WorkflowFile};
 
+use crate::print::Times;
 use crate::{Out, files, print};
 
 /// Nothing was started.
@@ -83,17 +84,18 @@ async fn carry_out(
     })?;
     let mut run = Engine::new(ni).start(Submission::new(file, values)).await?;
     let name = run.name().to_owned();
-    follow(&mut run, out, width).await?;
+    let times = follow(&mut run, out, width).await?;
     let finished = run.finish().await?;
     if out == Out::Text {
-        let _ = print::summary(&finished, &name, &mut io::stderr().lock());
+        let _ = print::summary(&finished, &name, &times, &mut io::stderr().lock());
     }
     Ok(finished)
 }
 
 /// Prints events until the run has ended. An interrupt cancels it, and so does an output that
 /// nobody reads any more.
-async fn follow(run: &mut Run, out: Out, width: usize) -> Result<(), EngineError> {
+async fn follow(run: &mut Run, out: Out, width: usize) -> Result<Times, EngineError> {
+    let mut times = Times::default();
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     let mut cancelled = false;
     loop {
@@ -105,7 +107,8 @@ async fn follow(run: &mut Run, out: Out, width: usize) -> Result<(), EngineError
                 continue;
             }
         };
-        let Some(event) = event else { return Ok(()) };
+        let Some(event) = event else { return Ok(times) };
+        times.see(&event);
         if show(&event, out, width).is_err() && !cancelled {
             cancelled = true;
             run.cancel().await?;

@@ -101,14 +101,17 @@ mod tests {
 
     const ENTRYPOINT: &str = "/var/lib/puppet/relay/entrypoint";
 
-    fn read(container: &serde_json::Value) -> Result<Invocation, String> {
-        let mut container = container.clone();
+    fn task(mut container: serde_json::Value) -> TaskSpec {
         container["name"] = json!("step");
-        let task: TaskSpec = serde_json::from_value(json!({
+        serde_json::from_value(json!({
             "steps": [{"name": "tools", "command": ["/ko-app/tools"]}, container],
         }))
-        .unwrap();
+        .unwrap()
+    }
+
+    fn read(container: serde_json::Value) -> Result<Invocation, String> {
         let images = BTreeMap::from([("known".to_owned(), PathBuf::from("/bin/known"))]);
+        let task = task(container);
         Job::read(&task, &images).map(|job| job.invocation).map_err(|error| error.to_string())
     }
 
@@ -122,9 +125,9 @@ mod tests {
             (entry(&[]), Invocation::new("/bin/known", [""; 0])),
             (json!({"command": ["sh", "-c"], "args": ["x"]}), Invocation::new("sh", ["-c", "x"])),
         ] {
-            assert_eq!(read(&container), Ok(expected));
+            assert_eq!(read(container), Ok(expected));
         }
-        let script = read(&entry(&["-entrypoint", "/var/run/puppet/relay/config/input-script"]));
+        let script = read(entry(&["-entrypoint", "/var/run/puppet/relay/config/input-script"]));
         assert!(script.unwrap().is_input_script);
     }
 
@@ -135,7 +138,7 @@ mod tests {
             (json!({"command": [ENTRYPOINT], "args": ["-entrypoint"]}), "no program"),
             (json!({"command": ["sh"], "env": [{"name": "A", "valueFrom": {}}]}), "\"A\""),
         ] {
-            let error = read(&container).unwrap_err();
+            let error = read(container).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
         let empty = TaskSpec::default();

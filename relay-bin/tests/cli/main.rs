@@ -1,0 +1,12 @@
+//! The built programs, as people use them.
+
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod graph;
+#[cfg(test)]
+mod interrupt;
+#[cfg(test)]
+mod relay;
+#[cfg(test)]
+mod wrong_input;

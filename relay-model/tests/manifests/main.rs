@@ -1,0 +1,21 @@
+//! The files of `manifests/` against the types that they are made from.
+
+#[cfg(test)]
+mod definitions {
+    use std::path::Path;
+
+    #[test]
+    fn definitions_are_up_to_date() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/crds");
+        for definition in relay_model::v1beta1::definitions() {
+            let name = definition.metadata.name.clone().unwrap();
+            let file = folder.join(format!("{name}.yaml"));
+            let text = serde_saphyr::to_string(&definition).unwrap();
+            if std::env::var_os("UPDATE_MANIFESTS").is_some() {
+                std::fs::write(&file, &text).unwrap();
+            }
+            let found = std::fs::read_to_string(&file).unwrap_or_default();
+            assert_eq!(found, text, "run this test with UPDATE_MANIFESTS=1");
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Paths: from names and documents to members (`expressions.md` §5 and §7.3).
+
+use std::sync::Arc;
+
+use super::{Cursor, Evaluator, Partial, Scope};
+use crate::expr::environment::{Known, Wanted};
+use crate::expr::error::{Cause, Error};
+use crate::expr::reference::{Collection, Reference};
+use crate::expr::syntax::{Expr, Start};
+use crate::expr::tree::Node;
+use crate::value::{Map, Value};
+
+impl Evaluator<'_> {
+    pub(super) fn path(
+        &mut self,
+        start: &Start,
+        keys: &[Expr],
+        scope: Scope<'_>,
+    ) -> Result<Partial, Error> {
+        let mut values = Vec::with_capacity(keys.len());
+        for key in keys {
+            let key = self.expr(key, scope)?;
+            if !key.complete {
+                return Ok(Partial::unresolved(Value::Null));
+            }
+            values.push(key.value);
+        }
+        match (scope.root, start) {
+            (None, Start::Root) => self.whole_root(&values),
+            (None, Start::Name(name)) => self.named(name, &values),
+            (Some(root), Start::Root) => self.descend(root.clone(), &values),
+            (Some(root), Start::Name(name)) => {
+                values.insert(0, Value::Text(name.clone()));
+                self.descend(root.clone(), &values)
+            }
+        }
+    }
+
+    /// Follows keys through trees and data, and evaluates what is there. A container whose members
+    /// are partly unresolvable is given as far as it goes; anything else unresolvable is null.
+    pub(crate) fn descend(&mut self, from: Cursor<'_>, keys: &[Value]) -> Result<Partial, Error> {
+        let mut passed = Vec::new();
+        let in_path = |error: Error, passed: &[String]| passed.iter().rev().fold(error, Error::at);
+        let mut cursor = from;
+        for key in keys {
+            cursor = match self.concrete(cursor).map_err(|error| in_path(error, &passed))? {
+                Some(cursor) => cursor,
+                None => return Ok(Partial::unresolved(Value::Null)),
+            };
+            let text = key_text(key).unwrap_or_else(|| format!("<{}>", key.kind()));
+            passed.push(text);
+            cursor = select(cursor, key).map_err(|error| in_path(error, &passed))?;
+        }
+        match cursor {
+            Cursor::Data(value) => Ok(Partial::complete(value)),
+            Cursor::Tree(node) => self.end(node).map_err(|error| in_path(error, &passed)),
+        }
+    }
+
+    /// The value at the end of a path.
+    pub(crate) fn end(&mut self, node: &Node) -> Result<Partial, Error> {
+        let partial = self.node(node)?;
+        let container = matches!(node, Node::List(_) | Node::Map(_));
+        Ok(if partial.complete || container { partial } else { Partial::unresolved(Value::Null) })
+    }
+
+    /// The cursor with its topmost level evaluated; `None` when that is unresolvable.
+    pub(crate) fn concrete<'t>(&mut self, cursor: Cursor<'t>) -> Result<Option<Cursor<'t>>, Error> {
+        Ok(match cursor {
+            Cursor::Data(_) | Cursor::Tree(Node::List(_) | Node::Map(_)) => Some(cursor),
+            Cursor::Tree(node) => {
+                let partial = self.node(node)?;
+                partial.complete.then_some(Cursor::Data(partial.value))
+            }
+        })
+    }
+
+    /// A path that starts at a name of a template.
+    fn named(&mut self, name: &Arc<str>, keys: &[Value]) -> Result<Partial, Error> {
+        let collection = match name.as_ref() {
+            "parameters" => Some(Collection::Parameters),
+            "secrets" => Some(Collection::Secrets),
+            "connections" => Some(Collection::Connections),
+            "outputs" => Some(Collection::Outputs),
+            "steps" => None,
+            _ => return Err(Error::from(Cause::UnknownKey(name.to_string())).at(name.as_ref())),
+        };
+        let depth = match collection {
+            Some(Collection::Parameters | Collection::Secrets) => 1,
+            _ => 2,
+        };
+        let mut names = Vec::with_capacity(depth);
+        for key in keys.iter().take(depth) {
+            let key_name = key_text(key).ok_or_else(|| {
+                Error::from(Cause::BadKeyType(key.kind())).at(&key.kind()).at(name)
+            })?;
+            names.push(Arc::<str>::from(key_name));
+        }
+        if names.len() < depth {
+            return Ok(match collection {
+                Some(collection) => self.collection(&collection, names.first()),
+                // `${steps}` and `${steps.x}` name no status.
+                None if names.is_empty() => Partial::complete(Value::from(Map::new())),
+                None => Partial::complete(Value::Null),
+            });
+        }
+        let mut names = names.into_iter();
+        let (first, second) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
+        let passed = [name.to_string(), first.to_string(), second.to_string()];
+        let reference = match collection {
+            Some(Collection::Parameters) => Reference::Parameter { name: first },
+            Some(Collection::Secrets) => Reference::Secret { name: first },
+            Some(Collection::Connections) => Reference::Connection { kind: first, name: second },
+            Some(Collection::Outputs) => Reference::Output { from: first, name: second },
+            None => Reference::Status { action: first, property: second },
+        };
+        let Some(value) = self.reference(&reference) else {
+            return Ok(Partial::unresolved(Value::Null));
+        };
+        let rest = keys.get(depth..).unwrap_or_default();
+        self.descend(Cursor::Data(value), rest)
+            .map_err(|error| passed.iter().take(depth + 1).rev().fold(error, Error::at))
+    }
+
+    /// `${$}`: all collections but the statuses.
+    fn whole_root(&mut self, keys: &[Value]) -> Result<Partial, Error> {
+        if let Some((first, rest)) = keys.split_first() {
+            let name = key_text(first)
+                .ok_or_else(|| Error::from(Cause::BadKeyType(first.kind())).at(&first.kind()))?;
+            return self.named(&name.into(), rest);
+        }
+        let mut complete = true;
+        let mut map = Map::new();
+        for (name, collection) in [
+            ("connections", Collection::Connections),
+            ("outputs", Collection::Outputs),
+            ("parameters", Collection::Parameters),
+            ("secrets", Collection::Secrets),
+        ] {
+            let partial = self.collection(&collection, None);
+            complete &= partial.complete;
+            map.insert(name.into(), partial.value);
+        }
+        Ok(Partial { value: Value::from(map), complete })
+    }
+
+    /// The value of a reference, reported as met; `None` while there is none.
+    pub(super) fn reference(&mut self, reference: &Reference) -> Option<Value> {
+        let value = match self.environment.get(reference) {
+            Known::Found(value) => Some(value.clone()),
+            Known::Missing => None,
+            Known::NotAsked => {
+                self.wanted.insert(Wanted::Reference(reference.clone()));
+                None
+            }
+        };
+        self.met.push((reference.clone(), value.is_some()));
+        value
+    }
+
+    fn collection(&mut self, collection: &Collection, member: Option<&Arc<str>>) -> Partial {
+        let Some(all) = self.environment.collection(collection) else {
+            self.wanted.insert(Wanted::Collection(collection.clone()));
+            return Partial::unresolved(Value::Null);
+        };
+        let empty = Value::from(Map::new());
+        for (first, value) in all.as_map().into_iter().flatten() {
+            if member.is_some_and(|member| member != first) {
+                continue;
+            }
+            let names = value.as_map().into_iter().flatten().map(|(name, _)| name.clone());
+            let (kind, from) = (first.clone(), first.clone());
+            match collection {
+                Collection::Parameters => {
+                    self.met.push((Reference::Parameter { name: from }, true));
+                }
+                Collection::Secrets => self.met.push((Reference::Secret { name: from }, true)),
+                Collection::Connections => self.met.extend(
+                    names.map(|name| (Reference::Connection { kind: kind.clone(), name }, true)),
+                ),
+                Collection::Outputs => self.met.extend(
+                    names.map(|name| (Reference::Output { from: from.clone(), name }, true)),
+                ),
+            }
+        }
+        Partial::complete(match member {
+            Some(member) => all.get(member).cloned().unwrap_or(empty),
+            None => all.clone(),
+        })
+    }
+}
+
+/// The name that a key selects: strings as they are, numbers by their plain text.
+fn key_text(key: &Value) -> Option<String> {
+    match key {
+        Value::Text(text) => Some(text.as_ref().to_owned()),
+        Value::Number(number) => Some(number.to_plain()),
+        _ => None,
+    }
+}
+
+pub(crate) fn select<'t>(cursor: Cursor<'t>, key: &Value) -> Result<Cursor<'t>, Error> {
+    match cursor {
+        Cursor::Tree(Node::Map(map)) => {
+            let name = key_text(key).ok_or(Cause::BadKeyType(key.kind()))?;
+            match map.get(name.as_str()) {
+                Some(node) => Ok(Cursor::Tree(node)),
+                None => Err(Cause::UnknownKey(name).into()),
+            }
+        }
+        Cursor::Tree(Node::List(items)) => items
+            .get(index(key, items.len())?)
+            .map(Cursor::Tree)
+            .ok_or_else(|| out_of_bounds(key, items.len())),
+        Cursor::Data(Value::Map(map)) => {
+            let name = key_text(key).ok_or(Cause::BadKeyType(key.kind()))?;
+            match map.get(name.as_str()) {
+                Some(value) => Ok(Cursor::Data(value.clone())),
+                None => Err(Cause::UnknownKey(name).into()),
+            }
+        }
+        Cursor::Data(Value::List(items)) => items
+            .get(index(key, items.len())?)
+            .map(|value| Cursor::Data(value.clone()))
+            .ok_or_else(|| out_of_bounds(key, items.len())),
+        Cursor::Data(other) => Err(Cause::NotIndexable(other.kind()).into()),
+        // Everything else was made data before.
+        Cursor::Tree(node) => Err(Cause::NotIndexable(node.source().kind()).into()),
+    }
+}
+
+fn out_of_bounds(key: &Value, length: usize) -> Error {
+    Cause::IndexOutOfBounds { index: integer(key).unwrap_or(i64::MAX), length }.into()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "indexes are cut towards zero by rule")]
+fn integer(key: &Value) -> Option<i64> {
+    match key {
+        Value::Number(number) => Some(number.as_f64() as i64),
+        Value::Text(text) => text.parse::<i32>().ok().map(i64::from),
+        _ => None,
+    }
+}
+
+/// The position that an index means: negative ones count from the end.
+fn index(key: &Value, length: usize) -> Result<usize, Error> {
+    let index = integer(key).ok_or_else(|| match key {
+        Value::Text(text) => Cause::BadStringIndex(text.to_string()),
+        other => Cause::BadIndexType(other.kind()),
+    })?;
+    let bounds = || Error::from(Cause::IndexOutOfBounds { index, length });
+    if index >= 0 {
+        return usize::try_from(index).map_err(|_| bounds());
+    }
+    let back = usize::try_from(index.unsigned_abs()).map_err(|_| bounds())?;
+    length.checked_sub(back).ok_or_else(bounds)
+}

@@ -1,0 +1,261 @@
+//! Values as JSON: our own reader, which takes 512 levels and keeps integers, and the writer of
+//! transfer JSON (`expressions.md` §3.2).
+
+mod read;
+mod serde;
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Map, Value};
+use read::Reader;
+
+/// How deep lists and objects may be nested, in JSON, YAML and expressions alike.
+pub const MAX_DEPTH: usize = 512;
+
+/// Why a text is no JSON value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{problem} at byte {offset}")]
+pub struct JsonError {
+    problem: &'static str,
+    offset: usize,
+}
+
+impl JsonError {
+    /// Where the problem is, in bytes from the start of the text.
+    #[must_use]
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+}
+
+impl Value {
+    /// Reads one JSON value. Of duplicate keys the last wins; a lone surrogate becomes U+FFFD;
+    /// `$encoding` objects stay objects.
+    ///
+    /// # Errors
+    ///
+    /// Where the text is no JSON, holds more than one value, a number beyond the range of doubles
+    /// or more than [`MAX_DEPTH`] levels.
+    pub fn from_json(text: &str) -> Result<Self, JsonError> {
+        let mut reader = Reader::new(text);
+        let value = reader.value(0)?;
+        reader.skip_space();
+        match reader.peek() {
+            None => Ok(value),
+            Some(_) => Err(reader.error("text after the value")),
+        }
+    }
+
+    /// The value with every `$encoding` object replaced by the string that it encodes: how stored
+    /// values are read back.
+    ///
+    /// # Errors
+    ///
+    /// Where an encoding is not known or its data is no base64.
+    pub fn decode_transfer(self) -> Result<Self, TransferError> {
+        match self {
+            Self::List(items) => items
+                .iter()
+                .cloned()
+                .map(Self::decode_transfer)
+                .collect::<Result<Vec<_>, _>>()
+                .map(Self::from),
+            Self::Map(map) => {
+                if let Some(encoding) = map.get("$encoding").and_then(Self::as_str) {
+                    let data = map.get("data").and_then(Self::as_str).unwrap_or_default();
+                    return decode(encoding, data.as_bytes());
+                }
+                let members = map.iter().map(|(key, value)| {
+                    Ok::<_, TransferError>((key.clone(), value.clone().decode_transfer()?))
+                });
+                members.collect::<Result<Map, _>>().map(Self::from)
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// Compact transfer JSON: keys sorted, strings that JSON cannot carry as `$encoding` objects,
+    /// `<`, `>`, `&`, U+2028 and U+2029 escaped. Infinities and NaN, which only `decode` and
+    /// arithmetic make, become null; see [`Value::first_unencodable`].
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut out = String::new();
+        self.write_json(Strings::Transfer, &mut out);
+        out
+    }
+
+    /// JSON as `jsonMarshal` writes it: strings that JSON cannot carry lose what is not UTF-8.
+    pub(crate) fn to_marshalled_json(&self) -> String {
+        fn plain(value: &Value) -> Value {
+            match value {
+                Value::Bytes(bytes) => Value::from(String::from_utf8_lossy(bytes).into_owned()),
+                Value::List(items) => Value::list(items.iter().map(plain)),
+                Value::Map(map) => Value::map(map.iter().map(|(k, v)| (k.clone(), plain(v)))),
+                other => other.clone(),
+            }
+        }
+        let mut out = String::new();
+        plain(self).write_json(Strings::Plain, &mut out);
+        out
+    }
+
+    /// The path of the first number that JSON cannot carry, if there is one.
+    #[must_use]
+    pub fn first_unencodable(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Number(number) => number.to_json().is_none().then(Vec::new),
+            Self::List(items) => items.iter().enumerate().find_map(|(index, item)| {
+                item.first_unencodable().map(|path| prefixed(index.to_string(), path))
+            }),
+            Self::Map(map) => map.iter().find_map(|(key, value)| {
+                value.first_unencodable().map(|path| prefixed(key.to_string(), path))
+            }),
+            _ => None,
+        }
+    }
+
+    fn write_json(&self, strings: Strings, out: &mut String) {
+        match self {
+            Self::Null => out.push_str("null"),
+            Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+            Self::Number(number) => {
+                out.push_str(&number.to_json().unwrap_or_else(|| "null".to_owned()));
+            }
+            Self::Text(text) if strings == Strings::Transfer && text.contains('\0') => {
+                write_encoded(text.as_bytes(), out);
+            }
+            Self::Text(text) => write_string(text, out),
+            Self::Bytes(bytes) => write_encoded(bytes, out),
+            Self::Time(time) => write_string(&time.to_string(), out),
+            Self::List(items) => {
+                out.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    item.write_json(strings, out);
+                }
+                out.push(']');
+            }
+            Self::Map(map) => {
+                out.push('{');
+                for (index, (key, value)) in map.iter().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    write_string(key, out);
+                    out.push(':');
+                    value.write_json(strings, out);
+                }
+                out.push('}');
+            }
+        }
+    }
+}
+
+/// How strings are written that hold U+0000.
+#[derive(Clone, Copy, PartialEq)]
+enum Strings {
+    Transfer,
+    Plain,
+}
+
+/// Why encoded bytes cannot be decoded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransferError {
+    /// Neither `base64` nor the empty name.
+    #[error("unknown encoding {0:?}")]
+    UnknownEncoding(String),
+    /// The data is no base64 of the standard alphabet with padding.
+    #[error("the data is no base64")]
+    BadBase64,
+}
+
+/// Decodes the data of an `$encoding` object (`expressions.md` §3).
+pub(crate) fn decode(encoding: &str, data: &[u8]) -> Result<Value, TransferError> {
+    match encoding {
+        "" => Ok(Value::from_bytes(data)),
+        "base64" => {
+            let packed: Vec<u8> =
+                data.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+            let bytes = STANDARD.decode(packed).map_err(|_| TransferError::BadBase64)?;
+            Ok(Value::from_bytes(&bytes))
+        }
+        other => Err(TransferError::UnknownEncoding(other.to_owned())),
+    }
+}
+
+fn prefixed(first: String, rest: Vec<String>) -> Vec<String> {
+    std::iter::once(first).chain(rest).collect()
+}
+
+fn write_encoded(bytes: &[u8], out: &mut String) {
+    let _ = write!(out, r#"{{"$encoding":"base64","data":"{}"}}"#, STANDARD.encode(bytes));
+}
+
+fn write_string(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_and_writes() {
+        for (text, written) in [
+            (" null ", "null"),
+            ("[1, -2.50, 1e3, true]", "[1,-2.5,1000,true]"),
+            (r#"{"b": 1, "a": {"c": []}, "b": 2}"#, r#"{"a":{"c":[]},"b":2}"#),
+            (r#""\u00e5\ud83d\ude00\ud83d\n""#, "\"å😀\u{fffd}\\n\""),
+            (r#""a<b>&""#, r#""a\u003cb\u003e\u0026""#),
+            (r#""nul\u0000""#, r#"{"$encoding":"base64","data":"bnVsAA=="}"#),
+            ("18446744073709551615", "18446744073709551615"),
+        ] {
+            let value = Value::from_json(text).unwrap();
+            assert_eq!(value.to_json(), written);
+            // serde_json refuses the lone surrogate.
+            if !text.contains("ud83d\\n") {
+                assert_eq!(serde_json::from_str::<Value>(text).unwrap(), value, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn refuses() {
+        let deep = "[".repeat(600);
+        for text in ["", "nul", "[1,]", "{\"a\"}", "01", "1.", "1e999", "\"\n\"", "1 2", &deep] {
+            assert!(Value::from_json(text).is_err(), "{text:.20}");
+        }
+    }
+
+    #[test]
+    fn transfer_form_round_trips() {
+        let value = Value::list([Value::from_bytes(&[0xff, 0]), Value::from("plain")]);
+        let read = Value::from_json(&value.to_json()).unwrap().decode_transfer().unwrap();
+        assert_eq!(read, value);
+        let unknown = Value::from_json(r#"{"$encoding": "rot13", "data": "x"}"#).unwrap();
+        assert_eq!(
+            unknown.decode_transfer(),
+            Err(TransferError::UnknownEncoding("rot13".to_owned()))
+        );
+    }
+}

@@ -1,14 +1,14 @@
 //! Creating, reading, replacing.
 
 use crate::cases;
-use crate::scene::{Scene, from, refused, status, widget};
+use crate::scene::{Scene, eventually, from, refused, status, widget};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt;
 use kube::api::PostParams;
-use kube::core::DynamicObject;
+use kube::core::{DynamicObject, GroupVersionKind};
 use serde_json::{Value, json};
 
 cases! {
@@ -512,8 +512,17 @@ async fn discovery_lists_kinds(scene: Scene) {
     assert_eq!(named("configmaps")["kind"], "ConfigMap");
     assert_eq!(named("configmaps")["namespaced"], true);
     assert_eq!(named("pods/status")["kind"], "Pod");
-    let path = "/apis/test.kube-memory.dev/v1";
-    let list = scene.send("GET", path, Value::Null).await.unwrap();
+    // The real server tells of a new kind a moment after it serves it.
+    let list = eventually("the kind is told of", async || {
+        let path = "/apis/test.kube-memory.dev/v1";
+        let list = scene.send("GET", path, Value::Null).await.ok()?;
+        let resources = list["resources"].as_array()?;
+        resources
+            .iter()
+            .any(|resource| resource["name"] == "widgets/status")
+            .then_some(list.clone())
+    })
+    .await;
     assert_eq!(list["groupVersion"], "test.kube-memory.dev/v1");
     let status = scene.send("GET", "/apis/wombat.dev/v1", Value::Null).await.unwrap_err();
     assert_eq!(status.code, 404);
@@ -522,14 +531,20 @@ async fn discovery_lists_kinds(scene: Scene) {
 
 async fn discovery_runs_through(scene: Scene) {
     scene.widgets().await;
-    let discovery = kube::Discovery::new(scene.client.clone()).run().await.unwrap();
-    let gvk = kube::core::GroupVersionKind::gvk("test.kube-memory.dev", "v1", "Widget");
-    let (resource, capabilities) = discovery.resolve_gvk(&gvk).unwrap();
+    let gvk = GroupVersionKind::gvk("test.kube-memory.dev", "v1", "Widget");
+    let (resource, capabilities) = eventually("the kind is told of", async || {
+        let discovery = kube::Discovery::new(scene.client.clone()).run().await.unwrap();
+        discovery.resolve_gvk(&gvk)
+    })
+    .await;
     assert_eq!(resource.plural, "widgets");
     assert_eq!(capabilities.scope, kube::discovery::Scope::Namespaced);
-    let discovery = kube::Discovery::new(scene.client).run_aggregated().await.unwrap();
-    assert!(discovery.resolve_gvk(&gvk).is_some());
-    let gvk = kube::core::GroupVersionKind::gvk("", "v1", "Namespace");
-    let (_, capabilities) = discovery.resolve_gvk(&gvk).unwrap();
+    let discovery = eventually("the kind is told of in one document", async || {
+        let discovery = kube::Discovery::new(scene.client.clone()).run_aggregated().await.unwrap();
+        discovery.resolve_gvk(&gvk).is_some().then_some(discovery)
+    })
+    .await;
+    let namespaces = GroupVersionKind::gvk("", "v1", "Namespace");
+    let (_, capabilities) = discovery.resolve_gvk(&namespaces).unwrap();
     assert_eq!(capabilities.scope, kube::discovery::Scope::Cluster);
 }

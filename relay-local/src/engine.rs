@@ -29,7 +29,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
@@ -185,7 +185,9 @@ impl Engine {
         let stopped = || stop.clone().cancelled_owned();
         parts.spawn(relay_reconcile::tenant::controller(Arc::clone(&context), stopped()));
         parts.spawn(relay_reconcile::run::controller(context, stopped()));
-        parts.spawn(executor.run(stop.clone()));
+        // Steps that are ended report that: what they report to is stopped after them.
+        let stop_steps = CancellationToken::new();
+        let steps = tokio::spawn(executor.run(stop_steps.clone()));
 
         let name = submit(&client, submission).await?;
         let (events, receiver) = mpsc::channel(BACKLOG);
@@ -195,8 +197,10 @@ impl Engine {
             client,
             events: ReceiverStream::new(receiver),
             story,
-            stop,
+            steps,
+            stop_steps,
             parts,
+            stop,
             _directory: directory,
         })
     }
@@ -224,9 +228,11 @@ pub struct Run {
     name: String,
     client: Client,
     events: ReceiverStream<Event>,
-    story: tokio::task::JoinHandle<Option<RunStatus>>,
-    stop: CancellationToken,
+    story: JoinHandle<Option<RunStatus>>,
+    steps: JoinHandle<()>,
+    stop_steps: CancellationToken,
     parts: JoinSet<()>,
+    stop: CancellationToken,
     // Deleted when the run is dropped, after all its parts.
     _directory: TempDir,
 }
@@ -265,6 +271,8 @@ impl Run {
     pub async fn finish(mut self) -> Result<Finished, EngineError> {
         while self.events.next().await.is_some() {}
         let status = (&mut self.story).await.ok().flatten().ok_or(EngineError::Lost)?;
+        self.stop_steps.cancel();
+        drop((&mut self.steps).await);
         self.stop.cancel();
         while self.parts.join_next().await.is_some() {}
         let outcome = Outcome::of(&status).ok_or(EngineError::Lost)?;
@@ -280,6 +288,8 @@ impl std::fmt::Debug for Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
+        // Aborted, the executor kills what runs.
+        self.steps.abort();
         self.stop.cancel();
     }
 }

@@ -20,11 +20,13 @@
 
 mod changes;
 mod duration;
+mod open_files;
 mod options;
 mod persist;
 mod pipeline;
 mod task;
 
+pub use open_files::raise_open_file_limit;
 pub use options::{ExecutorOptions, SetupError, StepOutput};
 
 use std::fmt;
@@ -64,8 +66,9 @@ impl Executor {
         Ok(Self { client, options, runtime })
     }
 
-    /// Runs until `shutdown`, then cancels all processes and returns when none is left and the
-    /// TaskRuns say so. PipelineRuns stay as they are: another executor may go on with them.
+    /// Runs until `shutdown`, then cancels all processes and returns when none is left and their
+    /// TaskRuns say so. PipelineRuns, and TaskRuns that have not begun, stay as they are: another
+    /// executor may go on with them.
     ///
     /// Dropping the future kills the processes and writes nothing.
     pub async fn run(self, shutdown: CancellationToken) {

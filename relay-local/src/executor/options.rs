@@ -30,7 +30,8 @@ pub struct ExecutorOptions {
     /// The programs that take the place of images, for steps that name no program. Each gets the
     /// arguments of the step.
     pub images: BTreeMap<String, PathBuf>,
-    /// How many steps run at the same time. Default 256.
+    /// How many steps run at the same time. Default 256. Fewer, if this process may not open enough
+    /// files: see [`raise_open_file_limit`](super::raise_open_file_limit).
     pub max_parallel: usize,
     /// How long a cancelled step may take to end before it is killed. Default 10 s.
     pub grace: Duration,

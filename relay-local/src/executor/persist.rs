@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use kube::api::{Api, Patch, PatchParams};
-use kube::{Error, Resource};
+use kube::api::{Patch, PatchParams, PostParams, Request};
+use kube::{Client, Error, Resource};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
 /// Who writes, for the record of field owners.
@@ -55,37 +54,77 @@ impl Pauses {
     }
 }
 
+/// Makes an object, once.
+///
+/// # Errors
+/// Whatever the API answers.
+pub(super) async fn create<K>(client: &Client, namespace: &str, object: &K) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()> + Serialize,
+{
+    let body = serde_json::to_vec(object).map_err(Error::SerdeError)?;
+    let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+    let request = Request::new(K::url_path(&(), Some(namespace))).create(&params, body);
+    send(client, request).await
+}
+
 /// Writes the status of the object with this UID, again and again for as long as that can help.
 /// An object that is gone needs no status.
-pub(super) async fn status<K>(api: &Api<K>, name: &str, uid: &str, status: &impl Serialize)
-where
-    K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+pub(super) async fn status<K>(
+    client: &Client,
+    namespace: &str,
+    (name, uid): (&str, &str),
+    status: &impl Serialize,
+) where
+    K: Resource<DynamicType = ()>,
 {
-    let patch = json!({"metadata": {"uid": uid}, "status": status});
-    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    #[derive(Serialize)]
+    struct Status<'a, S> {
+        metadata: Uid<'a>,
+        status: &'a S,
+    }
+    #[derive(Serialize)]
+    struct Uid<'a> {
+        uid: &'a str,
+    }
+    let patch = Patch::Merge(Status { metadata: Uid { uid }, status });
+    let path = Request::new(K::url_path(&(), Some(namespace)));
     let mut pauses = Pauses::new();
     loop {
-        let done = api.patch_status(name, &params, &Patch::Merge(&patch)).await.map(drop);
-        if is_settled(name, done, &mut pauses).await {
+        let request = path.patch_subresource("status", name, &params(), &patch);
+        if is_settled(name, send(client, request).await, &mut pauses).await {
             return;
         }
     }
 }
 
 /// Sets `spec.status`, which asks for an object's end.
-pub(super) async fn ask_to_end<K>(api: &Api<K>, name: &str, word: &str)
+pub(super) async fn ask_to_end<K>(client: &Client, namespace: &str, name: &str, word: &str)
 where
-    K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+    K: Resource<DynamicType = ()>,
 {
-    let patch = json!({"spec": {"status": word}});
-    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    let patch = Patch::Merge(json!({"spec": {"status": word}}));
+    let path = Request::new(K::url_path(&(), Some(namespace)));
     let mut pauses = Pauses::new();
     loop {
-        let done = api.patch(name, &params, &Patch::Merge(&patch)).await.map(drop);
-        if is_settled(name, done, &mut pauses).await {
+        let request = path.patch(name, &params(), &patch);
+        if is_settled(name, send(client, request).await, &mut pauses).await {
             return;
         }
     }
+}
+
+fn params() -> PatchParams {
+    PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+/// Sends a write. Its answer is the whole object, which nobody here wants to read.
+async fn send(
+    client: &Client,
+    request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+) -> Result<(), Error> {
+    let request = request.map_err(Error::BuildRequest)?;
+    client.request_text(request).await.map(drop)
 }
 
 /// Whether a write has to be tried again; if so, waits until then.

@@ -210,6 +210,12 @@ async fn what_waits_for_a_place_can_be_cancelled() {
     .await;
     assert_eq!(reason(&status.conditions), "TaskRunCancelled");
     assert!(is_alive(process));
+
+    // One that waits when the engine ends is none of its business.
+    waiting.metadata.name = Some("next".to_owned());
+    scene.tasks().create(&kube::api::PostParams::default(), &waiting).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
     running.stop().await;
     assert!(!is_alive(process));
+    assert!(scene.tasks().get("next").await.unwrap().status.is_none());
 }

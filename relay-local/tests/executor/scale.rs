@@ -1,9 +1,12 @@
 use std::time::{Duration, Instant};
 
+use kube::api::{ObjectMeta, PostParams};
+
 use crate::scene::{Scene, Task, reason};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_steps_at_once() {
+    relay_local::executor::raise_open_file_limit().unwrap();
     let scene = Scene::new().await;
     let running = scene.start();
     let file = scene.path().join("count");
@@ -70,7 +73,7 @@ async fn chain(steps: usize, script: bool) -> Duration {
     taken
 }
 
-/// Figures, with `--release -- --ignored --nocapture chains`.
+/// Figures, with `--release -- --ignored --nocapture --test-threads 1 scale`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes its time"]
 async fn chains() {
@@ -87,6 +90,36 @@ async fn chains() {
             println!("{steps} steps, script {script}: {taken:?}, {each:?} a step");
         }
     }
+}
+
+/// From the creation of a TaskRun to the first byte that its program writes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes its time"]
+async fn starts() {
+    let mut scene = Scene::new().await;
+    let (sender, mut output) = tokio::sync::mpsc::channel(1);
+    scene.options.output = sender;
+    let running = scene.start();
+    let run = scene.run(vec![Task::command("s0", &["echo", "x"])]).await;
+    drop((run, output.recv().await));
+    let mut task = scene.tasks().get("r-s0").await.unwrap();
+    let mut times = Vec::new();
+    for index in 0..200 {
+        task.metadata = ObjectMeta {
+            name: Some(format!("t{index}")),
+            annotations: task.metadata.annotations,
+            ..Default::default()
+        };
+        task.status = None;
+        let begun = Instant::now();
+        scene.tasks().create(&PostParams::default(), &task).await.unwrap();
+        output.recv().await.unwrap();
+        times.push(begun.elapsed());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    times.sort_unstable();
+    println!("to the first output: median {:?}, worst of 200 {:?}", times[100], times[199]);
+    running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -58,16 +58,7 @@ impl Scene {
     }
 
     pub(crate) async fn on(cluster: MemoryCluster) -> Self {
-        for mut definition in relay_model::tekton::definitions() {
-            for version in &mut definition.spec.versions {
-                let anything = json!({"openAPIV3Schema": {
-                    "type": "object", "x-kubernetes-preserve-unknown-fields": true,
-                }});
-                let schema = version.schema.get_or_insert_default();
-                if schema.open_api_v3_schema.is_none() {
-                    *schema = serde_json::from_value(anything).unwrap();
-                }
-            }
+        for definition in relay_model::tekton::definitions() {
             cluster.register(&definition).unwrap();
         }
         let client = cluster.client(NAMESPACE);

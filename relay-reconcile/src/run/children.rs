@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt as _};
 use relay_model::tekton::{PIPELINE_RUN_LABEL, PIPELINE_TASK_LABEL};
+use tokio::sync::watch;
 
 /// Objects by namespace and PipelineRun, then by pipeline task.
 type ByRun<K> = HashMap<(String, String), BTreeMap<String, Arc<K>>>;
@@ -16,11 +17,14 @@ pub(super) struct Children<K> {
     known: Mutex<ByRun<K>>,
     /// What a relist has shown so far; takes the place of what was known when it is complete.
     relisted: Mutex<ByRun<K>>,
+    /// Whether a list was complete once.
+    complete: watch::Sender<bool>,
 }
 
 impl<K> Default for Children<K> {
     fn default() -> Self {
-        Self { known: Mutex::default(), relisted: Mutex::default() }
+        let complete = watch::Sender::new(false);
+        Self { known: Mutex::default(), relisted: Mutex::default(), complete }
     }
 }
 
@@ -49,6 +53,7 @@ impl<K: Resource + Clone> Children<K> {
             Event::InitDone => {
                 let relisted = std::mem::take(&mut *lock(&self.relisted));
                 *lock(&self.known) = relisted;
+                self.complete.send_replace(true);
             }
             Event::Apply(object) => insert(&self.known, object),
             Event::Delete(object) => {
@@ -63,6 +68,12 @@ impl<K: Resource + Clone> Children<K> {
                 }
             }
         }
+    }
+
+    /// Waits for the first complete list: before that, "not there" means nothing.
+    pub(super) async fn ready(&self) {
+        // The sender lives as long as this.
+        let _ = self.complete.subscribe().wait_for(|complete| *complete).await;
     }
 
     /// The objects of a PipelineRun, by pipeline task.

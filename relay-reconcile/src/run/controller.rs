@@ -1,19 +1,22 @@
 //! The watches that wake runs.
 
-use std::future::Future;
+use std::collections::HashMap;
+use std::future::{self, Future};
 use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::controller::{Action, Config};
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::watcher::Event;
 use kube::runtime::{Controller, WatchStreamExt as _, watcher};
 use kube::{Api, Resource, ResourceExt as _};
 use relay_model::annotation;
-use relay_model::tekton::{CustomRun, PipelineRun, TaskRun};
-use relay_model::v1beta1::{Run, Tenant, Workflow};
+use relay_model::tekton::{CustomRun, TaskRun};
+use relay_model::v1beta1::{Run, RunStatus, Tenant, Workflow};
 use tracing::{debug, warn};
 
+use super::observe::PipelineView;
 use super::reconcile::{Reconciler, reconcile};
 use crate::dependency::DependencyOf;
 use crate::requeue::backoff;
@@ -28,9 +31,15 @@ pub async fn controller(
     stopped: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
     let client = &context.client;
-    let reconciler = Arc::new(Reconciler::default());
+    let (seen, pipeline_runs) = reflector::store();
+    let reconciler = Arc::new(Reconciler::new(seen));
     let ours = || watcher::Config::default().labels(annotation::RUN_ID);
 
+    let mut news = News::default();
+    let pipeline_runs = watcher(Api::<PipelineView>::all(client.clone()), ours())
+        .default_backoff()
+        .reflect(pipeline_runs)
+        .try_filter_map(move |event| future::ready(Ok(news.of(event))));
     let index = Arc::clone(&reconciler);
     let task_runs = watcher(Api::<TaskRun>::all(client.clone()), ours())
         .default_backoff()
@@ -46,7 +55,7 @@ pub async fn controller(
     let runs = controller.store();
     let waiting_in = move |namespace: Option<String>| {
         let waiting = |run: &Arc<Run>| {
-            !run.status.as_ref().is_some_and(|status| status.is_completed())
+            !run.status.as_ref().is_some_and(RunStatus::is_completed)
                 && !run.annotations().contains_key(annotation::TARGET_NAMESPACE)
         };
         let runs = runs.state().into_iter().filter(move |run| run.namespace() == namespace);
@@ -64,7 +73,7 @@ pub async fn controller(
         .watches(Api::<Tenant>::all(client.clone()), watcher::Config::default(), move |tenant| {
             waiting_for_tenant(tenant.namespace())
         })
-        .watches(Api::<PipelineRun>::all(client.clone()), ours(), |object| run_of(&object))
+        .watches_stream(pipeline_runs, |object| run_of(&object))
         .watches(Api::<ConfigMap>::all(client.clone()), ours(), |object| run_of(&object))
         .watches_stream(task_runs, |object| run_of(&object))
         .watches_stream(gates, |object| run_of(&object))
@@ -85,11 +94,34 @@ pub async fn controller(
         .await;
 }
 
+/// Picks the changes of PipelineRuns that matter: most tell of children, which are watched
+/// themselves.
+#[derive(Default)]
+struct News(HashMap<ObjectRef<PipelineView>, u64>);
+
+impl News {
+    fn of(&mut self, event: Event<PipelineView>) -> Option<PipelineView> {
+        match event {
+            Event::Apply(object) | Event::InitApply(object) => {
+                let reference = ObjectRef::from_obj(&object);
+                let fingerprint = object.fingerprint();
+                (self.0.insert(reference, fingerprint) != Some(fingerprint)).then_some(object)
+            }
+            Event::Delete(object) => {
+                self.0.remove(&ObjectRef::from_obj(&object));
+                Some(object)
+            }
+            Event::Init | Event::InitDone => None,
+        }
+    }
+}
+
 fn run_of<K: Resource>(object: &K) -> Option<ObjectRef<Run>> {
     DependencyOf::of(object.meta())?.object_ref()
 }
 
 async fn work(run: Arc<Run>, context: &Context, reconciler: &Reconciler) -> Result<Action, Error> {
+    reconciler.ready().await;
     let uid = run.uid().unwrap_or_default();
     let action = reconcile(run, context, reconciler).await?;
     reconciler.succeeded(&uid);

@@ -1,7 +1,5 @@
 //! Gates: whether a step runs, decided when its turn comes (`design.md` decision 3).
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use relay_core::expr::{
@@ -214,7 +212,7 @@ impl Resolver for WorldResolver<'_> {
                     .map(|(step, record)| {
                         let outputs = record.outputs.iter();
                         let outputs = outputs.map(|(k, output)| (k.as_str(), output.value.clone()));
-                        (step.name.as_str().into(), Value::map(outputs.collect::<BTreeMap<_, _>>()))
+                        (step.name.as_str().into(), Value::map(outputs))
                     })
                     .collect();
                 Ok(Value::from(outputs))

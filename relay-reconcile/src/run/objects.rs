@@ -310,7 +310,6 @@ fn task_spec(
                 image: Some(settings.runtime_tools_image.clone()),
                 command: Some(vec!["/ko-app/relay-runtime-tools".to_owned()]),
                 args: Some(vec!["initialize".to_owned()]),
-                env: Some(env.clone()),
                 working_dir: Some("/".to_owned()),
                 volume_mounts: Some(vec![tools]),
                 ..Container::default()

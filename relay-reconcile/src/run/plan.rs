@@ -58,11 +58,10 @@ pub(super) fn plan(
         todo.push(Todo::Record(entries));
     }
     todo.append(&mut decisions);
-    if let Some(pipeline) = &world.pipeline_run {
-        let done = pipeline.status.as_ref().is_some_and(|s| Condition::is_done(&s.conditions));
-        if world.run.spec.is_cancelled() && !done && pipeline.spec.status.is_none() {
-            todo.push(Todo::Cancel);
-        }
+    let pipeline = &world.pipeline_run;
+    let done = Condition::is_done(&pipeline.status.conditions);
+    if world.run.spec.is_cancelled() && !done && pipeline.spec.status.is_none() {
+        todo.push(Todo::Cancel);
     }
     todo
 }

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use relay_core::{ConditionOutcome, ProcessState, StepStatus, WhenCondition};
 use relay_model::knative_condition::Condition;
-use relay_model::tekton::{CustomRun, GateReason, PipelineRun, RESULT_REASON, TaskRun};
+use relay_model::tekton::{CustomRun, GateReason, RESULT_REASON, TaskRun};
 use relay_model::v1beta1::ConditionStatus;
 
-use super::observe::World;
+use super::observe::{PipelineView, World};
 use super::snapshot::PlannedStep;
 
 /// How far a step has got.
@@ -58,7 +58,7 @@ fn of(world: &World, step: &PlannedStep, reported: StepStatus) -> Progress {
         let time = time.unwrap_or(world.now);
         return of_decision(step, reason, message, time);
     }
-    match world.pipeline_run.as_ref().and_then(|pipeline| abandoned(pipeline, step)) {
+    match abandoned(&world.pipeline_run, step) {
         Some((reason, message)) => Progress {
             status: skipped(ConditionOutcome::NotSatisfied, world.now),
             ended: Some(Ended::new(reason, message)),
@@ -167,18 +167,19 @@ fn failure(process: ProcessState, reason: Option<&str>, detail: &str) -> (&'stat
 }
 
 /// Why a step will not get its turn any more, once its PipelineRun has ended without it.
-fn abandoned(pipeline: &PipelineRun, step: &PlannedStep) -> Option<(&'static str, &'static str)> {
-    let status = pipeline.status.as_ref()?;
+fn abandoned(pipeline: &PipelineView, step: &PlannedStep) -> Option<(&'static str, &'static str)> {
+    let status = &pipeline.status;
     let condition = Condition::of(&status.conditions)?;
     if condition.status == ConditionStatus::Unknown {
         return None;
     }
-    let awaited = status
-        .child_references
-        .iter()
-        .any(|child| step.task.as_ref() == Some(&child.pipeline_task_name));
+    let cut_off = matches!(condition.reason.as_deref(), Some("Cancelled" | "PipelineRunTimeout"));
+    // Where there is a task, or a gate that was let come to its end, news of it are on the way.
+    let awaited = status.child_references.iter().any(|child| {
+        let name = Some(&child.pipeline_task_name);
+        step.task.as_ref() == name || (!cut_off && step.gate.as_ref() == name)
+    });
     if awaited {
-        // There is a task, and news of it are on the way.
         return None;
     }
     Some(match condition.reason.as_deref() {

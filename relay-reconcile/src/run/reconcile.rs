@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::{Api, ResourceExt as _};
 use relay_core::Value;
 use relay_model::annotation;
-use relay_model::tekton::{CustomRun, PipelineRun, TaskRun};
+use relay_model::tekton::{CustomRun, TaskRun};
 use relay_model::v1beta1::{Condition, Run, RunStatus, Tenant, Workflow};
 use relay_store::{StepRecord, key};
 
@@ -17,7 +18,7 @@ use super::apply::{self, Made};
 use super::children::Children;
 use super::gate::{self, Verdict};
 use super::objects::{self, Limits, Names};
-use super::observe::World;
+use super::observe::{PipelineView, World};
 use super::plan;
 use super::progress;
 use super::report;
@@ -26,8 +27,9 @@ use super::token;
 use crate::{Context, Error};
 
 /// What one operator keeps about runs between reconciles. All of it can be found again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reconciler {
+    pub(super) pipeline_runs: Store<PipelineView>,
     pub(super) task_runs: Children<TaskRun>,
     pub(super) gates: Children<CustomRun>,
     /// By UID, while a run goes on.
@@ -122,7 +124,32 @@ pub async fn reconcile(
     })
 }
 
+impl Default for Reconciler {
+    fn default() -> Self {
+        Self::new(reflector::store().0)
+    }
+}
+
 impl Reconciler {
+    /// With a store of PipelineRuns that somebody feeds.
+    pub(super) fn new(pipeline_runs: Store<PipelineView>) -> Self {
+        Self {
+            pipeline_runs,
+            task_runs: Children::default(),
+            gates: Children::default(),
+            running: Mutex::default(),
+            failures: Mutex::default(),
+        }
+    }
+
+    /// Waits until everything that exists has been seen once.
+    pub(super) async fn ready(&self) {
+        self.task_runs.ready().await;
+        self.gates.ready().await;
+        // Fails only when the watch is gone, and then so is the controller.
+        let _ = self.pipeline_runs.wait_until_ready().await;
+    }
+
     fn running(&self, uid: &str) -> Option<Running> {
         lock(&self.running).get(uid).cloned()
     }
@@ -355,11 +382,9 @@ async fn observe(
     names: &Names,
     snapshot: &Arc<Snapshot>,
 ) -> Result<Option<World>, Error> {
-    let pipelines: Api<PipelineRun> = Api::namespaced(context.client.clone(), &names.namespace);
-    let what = format!("PipelineRun {}/{}", names.namespace, names.pipeline_run);
-    let pipeline_run =
-        pipelines.get_opt(&names.pipeline_run).await.map_err(Error::api("read", what))?;
-    let Some(pipeline_run) = pipeline_run else { return Ok(None) };
+    let Some(pipeline_run) = pipeline_run(context, reconciler, names).await? else {
+        return Ok(None);
+    };
     let tasks = reconciler.task_runs.of(&names.namespace, &names.pipeline_run);
     let gates = reconciler.gates.of(&names.namespace, &names.pipeline_run);
     let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &names.namespace);
@@ -370,13 +395,29 @@ async fn observe(
     Ok(Some(World {
         run: Arc::clone(run),
         snapshot: Arc::clone(snapshot),
-        pipeline_run: Some(Arc::new(pipeline_run)),
+        pipeline_run,
         tasks,
         gates,
         records,
         stored_state: data,
         now: context.clock.now(),
     }))
+}
+
+/// The PipelineRun as it was seen last. That there is none is only said after asking.
+async fn pipeline_run(
+    context: &Context,
+    reconciler: &Reconciler,
+    names: &Names,
+) -> Result<Option<Arc<PipelineView>>, Error> {
+    let reference = ObjectRef::new(&names.pipeline_run).within(&names.namespace);
+    if let Some(seen) = reconciler.pipeline_runs.get(&reference) {
+        return Ok(Some(seen));
+    }
+    let api: Api<PipelineView> = Api::namespaced(context.client.clone(), &names.namespace);
+    let what = format!("PipelineRun {}/{}", names.namespace, names.pipeline_run);
+    let found = api.get_opt(&names.pipeline_run).await.map_err(Error::api("read", what))?;
+    Ok(found.map(Arc::new))
 }
 
 /// The verdicts on the gates that wait, by pipeline task.

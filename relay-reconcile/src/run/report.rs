@@ -144,8 +144,7 @@ fn succeeded(world: &World, progress: &[Progress]) -> (Option<bool>, &'static st
         return (Some(false), "StepFailed", format!("failed: {failed}"));
     }
     if !timed_out.is_empty() || !because("NotStarted").is_empty() {
-        let pipeline = world.pipeline_run.as_ref().and_then(|run| run.status.as_ref());
-        let condition = pipeline.and_then(|status| TektonCondition::of(&status.conditions));
+        let condition = TektonCondition::of(&world.pipeline_run.status.conditions);
         let message = condition.and_then(|condition| condition.message.clone());
         let reason = if timed_out.is_empty() { "PipelineFailed" } else { "TimedOut" };
         return (Some(false), reason, message.unwrap_or_default());

@@ -149,8 +149,9 @@ fn mentioned_steps(step: &Step) -> Vec<String> {
     let mut steps: Vec<String> = Vec::new();
     for mention in trees.flat_map(|tree| Expression::parse(tree).mentions()) {
         let name = match mention {
-            Mention::Reference(Reference::Output { from: name, .. })
-            | Mention::Reference(Reference::Status { action: name, .. })
+            Mention::Reference(
+                Reference::Output { from: name, .. } | Reference::Status { action: name, .. },
+            )
             | Mention::StepOutputs(name)
             | Mention::Step(name) => name.to_string(),
             _ => continue,

@@ -1,6 +1,8 @@
 //! The reconcilers against the in-memory API, with a double in Tekton's place.
 
 #[cfg(test)]
+mod cluster;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod tekton;

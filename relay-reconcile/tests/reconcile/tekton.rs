@@ -129,11 +129,11 @@ impl Tekton {
             owner_references: Some(vec![pipeline.controller_owner_ref(&()).unwrap()]),
             ..ObjectMeta::default()
         };
-        if spec.kind.is_some() {
+        if let Some(kind) = spec.kind.clone() {
             let api: Api<CustomRun> = Api::namespaced(self.client.clone(), &namespace);
             let custom_spec = EmbeddedRunSpec {
                 api_version: spec.api_version.unwrap(),
-                kind: spec.kind.unwrap(),
+                kind,
                 spec: spec.spec,
                 ..EmbeddedRunSpec::default()
             };

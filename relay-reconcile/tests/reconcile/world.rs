@@ -1,10 +1,13 @@
 //! An API server in memory with the controllers on it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::api::PostParams;
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use kube_memory::MemoryCluster;
 use relay_core::{Hs256Key, MemorySecrets, SealKeys, SystemClock, Value};
@@ -16,6 +19,7 @@ use tokio::sync::watch;
 use crate::tekton::Tekton;
 
 pub(crate) struct World {
+    /// The API server, when it is in memory.
     pub(crate) cluster: MemoryCluster,
     pub(crate) client: Client,
     pub(crate) context: Arc<Context>,
@@ -36,6 +40,10 @@ impl World {
             cluster.register(definition).unwrap();
         }
         let client = cluster.client("default");
+        Self::on(client, cluster)
+    }
+
+    fn on(client: Client, cluster: MemoryCluster) -> Self {
         let context = Arc::new(Context {
             client: client.clone(),
             settings: Settings {
@@ -52,7 +60,25 @@ impl World {
 
     /// With the controllers of Runs and Tenants.
     pub(crate) fn running() -> Self {
-        let world = Self::still();
+        Self::still().start()
+    }
+
+    /// On the API server of `$KUBECONFIG`, in a namespace of its own.
+    pub(crate) async fn real() -> Self {
+        let mut config = kube::Config::infer().await.unwrap();
+        let namespace = format!("relay-{}", jiff::Timestamp::now().as_nanosecond());
+        config.default_namespace.clone_from(&namespace);
+        let client = Client::try_from(config).unwrap();
+        install(&client).await;
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let mut object = Namespace::default();
+        object.metadata.name = Some(namespace);
+        namespaces.create(&PostParams::default(), &object).await.unwrap();
+        Self::on(client, MemoryCluster::new()).start()
+    }
+
+    fn start(self) -> Self {
+        let world = self;
         let stopped = || {
             let mut stop = world.stop.subscribe();
             async move {
@@ -121,6 +147,32 @@ impl World {
 
     pub(crate) async fn finish(&self, run: &str, tekton: &mut Tekton) -> RunStatus {
         self.until(run, tekton, RunStatus::is_completed).await
+    }
+}
+
+/// Installs the definitions of `manifests/`, and Tekton's kinds where they are not there.
+async fn install(client: &Client) {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/crds");
+    let mut definitions = tekton::definitions();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        definitions.push(serde_saphyr::from_str(&text).unwrap());
+    }
+    for definition in &definitions {
+        let name = definition.metadata.name.clone().unwrap();
+        if name.ends_with(".tekton.dev") && api.get_opt(&name).await.unwrap().is_some() {
+            continue;
+        }
+        let params = PatchParams::apply("relay-test").force();
+        api.patch(&name, &params, &Patch::Apply(definition)).await.unwrap();
+        kube::runtime::wait::await_condition(
+            api.clone(),
+            &name,
+            kube::runtime::wait::conditions::is_crd_established(),
+        )
+        .await
+        .unwrap();
     }
 }
 

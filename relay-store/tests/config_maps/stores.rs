@@ -124,12 +124,13 @@ async fn the_form_of_entries_is_that_of_the_wire() {
 async fn concurrent_writers_lose_nothing() {
     let client = MemoryCluster::new().client("default");
     map(&client, "r-mutable", &[]).await;
-    let writers = (0..50).map(|index| {
+    let mut writers = tokio::task::JoinSet::new();
+    for index in 0..50 {
         let journal = journal(&client, &format!("s{}", index % 5));
-        tokio::spawn(async move { journal.set_output(&format!("o{index}"), index.into()).await })
-    });
-    for writer in writers.collect::<Vec<_>>() {
-        writer.await.unwrap().unwrap();
+        writers.spawn(async move { journal.set_output(&format!("o{index}"), index.into()).await });
+    }
+    while let Some(written) = writers.join_next().await {
+        written.unwrap().unwrap();
     }
     let outputs = journal(&client, "s0").outputs().await.unwrap();
     assert_eq!(outputs.values().map(BTreeMap::len).sum::<usize>(), 50);

@@ -99,6 +99,10 @@ async fn ni() -> u8 {
 async fn relay() -> u8 {
     let arguments = Arguments::parse();
     start_log();
+    // Each step needs a few open files; where the limit cannot be raised fewer run at a time.
+    if let Err(error) = relay_local::executor::raise_open_file_limit() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     match arguments.command {
         Command::Run { file, parameters } => run::run(&file, &parameters, arguments.out).await,
         Command::Validate { files, strict } => validate::validate(&files, strict, arguments.out),

@@ -7,12 +7,12 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::future::join_all;
 use jiff::Timestamp;
-use kube::api::{Api, PostParams};
+use kube::api::Api;
 use kube::{Client, Error, ResourceExt as _};
 use relay_core::Clock;
 use relay_model::tekton::{
     CUSTOM_CANCELLED, ChildReference, CustomRun, PIPELINE_CANCELLED, PipelineRun,
-    PipelineRunStatus, TASK_CANCELLED, TaskRun,
+    PipelineRunStatus, PipelineTask, TASK_CANCELLED, TaskRun,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
@@ -26,8 +26,10 @@ use crate::executor::changes::Identity;
 use crate::executor::persist::{self, Failure, Pauses};
 use crate::executor::{duration, sleep_until};
 
-/// How often the status of a PipelineRun under way is written at most.
-const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+/// How often the status of a PipelineRun under way is written at most, and at least if there is
+/// something to write. In between it is after each tenth of the time so far: a status is large,
+/// and whoever keeps a history keeps each of them.
+const PROGRESS_EVERY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
 /// How many times as long as a write takes there is no other. The status names every child, so
 /// the time that it takes grows with the pipeline, and must not grow with it once more.
 const QUIET: u32 = 20;
@@ -106,7 +108,8 @@ impl Conductor {
 
     /// Conducts until the PipelineRun is over or gone.
     pub(super) async fn run(mut self, mut news: UnboundedReceiver<News>) {
-        let mut next_report = Instant::now();
+        let first_report = Instant::now();
+        let mut next_report = first_report;
         // What was there before, all of it, comes before the first decision.
         while let Ok(more) = news.try_recv() {
             if !self.take(more).await {
@@ -124,7 +127,7 @@ impl Conductor {
             if self.changed && next_report <= Instant::now() {
                 let begun = Instant::now();
                 self.report().await;
-                next_report = Instant::now() + PROGRESS_EVERY.max(begun.elapsed() * QUIET);
+                next_report = Instant::now() + pause(first_report, begun);
             }
             let retry = (!self.retry.is_empty()).then(|| Instant::now() + self.pauses.next());
             tokio::select! {
@@ -249,17 +252,20 @@ impl Conductor {
         }
     }
 
+    fn task(&self, index: usize) -> Option<&PipelineTask> {
+        self.run.spec.pipeline_spec.as_ref()?.tasks.get(index)
+    }
+
     async fn create(&self, index: usize) -> (usize, Result<ChildReference, Error>) {
-        let tasks = self.run.spec.pipeline_spec.as_ref().map(|spec| spec.tasks.as_slice());
-        let Some(task) = tasks.unwrap_or_default().get(index) else {
+        let Some(task) = self.task(index) else {
             return (index, Ok(ChildReference::default()));
         };
         let child = Child::new(&self.run, task);
         let reference = child.reference();
-        let params = PostParams::default();
+        let (client, namespace) = (&self.client, self.identity.namespace.as_str());
         let made = match &child {
-            Child::Task(run) => self.api().create(&params, run.as_ref()).await.map(drop),
-            Child::Custom(run) => self.api().create(&params, run.as_ref()).await.map(drop),
+            Child::Task(run) => persist::create(client, namespace, run.as_ref()).await,
+            Child::Custom(run) => persist::create(client, namespace, run.as_ref()).await,
         };
         let made = match made {
             Err(Error::Api(status)) if status.reason == "AlreadyExists" => {
@@ -290,20 +296,27 @@ impl Conductor {
 
     async fn finish(&mut self) {
         if self.ending.is_some() {
+            // A child whose creation has failed may be there all the same.
+            let doubtful: Vec<ChildReference> = std::mem::take(&mut self.retry)
+                .into_iter()
+                .filter_map(|index| Some(Child::new(&self.run, self.task(index)?).reference()))
+                .collect();
             let running = self.schedule.states().filter_map(|(_, state)| match state {
-                TaskState::Running(child) => Some(self.ask_to_end(child)),
+                TaskState::Running(child) => Some(child),
                 _ => None,
             });
-            join_all(running).await;
+            join_all(running.chain(&doubtful).map(|child| self.ask_to_end(child))).await;
         }
         self.report().await;
     }
 
     async fn ask_to_end(&self, child: &ChildReference) {
+        let (client, namespace) = (&self.client, self.identity.namespace.as_str());
         if is_custom_reference(child) {
-            persist::ask_to_end::<CustomRun>(&self.api(), &child.name, CUSTOM_CANCELLED).await;
+            persist::ask_to_end::<CustomRun>(client, namespace, &child.name, CUSTOM_CANCELLED)
+                .await;
         } else {
-            persist::ask_to_end::<TaskRun>(&self.api(), &child.name, TASK_CANCELLED).await;
+            persist::ask_to_end::<TaskRun>(client, namespace, &child.name, TASK_CANCELLED).await;
         }
     }
 
@@ -332,8 +345,8 @@ impl Conductor {
 }
 
 async fn write(client: &Client, identity: &Identity, status: &PipelineRunStatus) {
-    let runs: Api<PipelineRun> = Api::namespaced(client.clone(), &identity.namespace);
-    persist::status(&runs, &identity.name, &identity.uid, status).await;
+    let Identity { namespace, name, uid, .. } = identity;
+    persist::status::<PipelineRun>(client, namespace, (name, uid), status).await;
 }
 
 /// How long a PipelineRun may take: the shorter of its two limits.
@@ -345,6 +358,13 @@ fn timeout(run: &PipelineRun) -> Result<Option<Duration>, duration::DurationErro
     };
     let tasks = duration::limit(timeouts.tasks.as_deref())?;
     Ok(pipeline.into_iter().chain(tasks).min())
+}
+
+/// How long there is no further report, if the last one was begun at `last`.
+fn pause(first: Instant, last: Instant) -> Duration {
+    let (shortest, longest) = PROGRESS_EVERY;
+    let tenth = (last - first) / 10;
+    tenth.clamp(shortest, longest).max(last.elapsed() * QUIET)
 }
 
 /// What is left of a limit that counts from `started`.

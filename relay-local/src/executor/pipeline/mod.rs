@@ -1,6 +1,6 @@
 //! `PipelineRun`s: which task is next.
 //!
-//! Every PipelineRun that is not over has a [`Conductor`](conductor::Conductor), a task of its own
+//! Every PipelineRun that is not over has a [`Conductor`], a task of its own
 //! that is told what the watches see. [`Pipelines`] is the one who tells.
 
 mod child;
@@ -38,11 +38,19 @@ pub(super) struct Pipelines {
 /// Until all that is there has been listed, nothing is decided: a task whose child is not known
 /// yet would look as if it had not started.
 enum Start {
-    Listing { runs: Vec<PipelineRun>, children: HashMap<String, Vec<Seen>>, lists: u8 },
+    Listing {
+        runs: Vec<PipelineRun>,
+        /// By the UID of the PipelineRun.
+        children: HashMap<String, Vec<Seen>>,
+        /// The kinds whose list is not complete yet.
+        kinds: Vec<&'static str>,
+    },
     Done,
 }
 
-const LISTS: u8 = 3;
+const PIPELINE_RUN: &str = "PipelineRun";
+const TASK_RUN: &str = "TaskRun";
+const CUSTOM_RUN: &str = "CustomRun";
 
 impl Pipelines {
     pub(super) fn new(client: Client, clock: Arc<dyn Clock>) -> Self {
@@ -51,14 +59,21 @@ impl Pipelines {
             clock,
             conductors: HashMap::new(),
             at_work: JoinSet::new(),
-            start: Start::Listing { runs: Vec::new(), children: HashMap::new(), lists: LISTS },
+            start: Start::Listing {
+                runs: Vec::new(),
+                children: HashMap::new(),
+                kinds: vec![PIPELINE_RUN, TASK_RUN, CUSTOM_RUN],
+            },
         }
     }
 
     pub(super) fn pipeline_run(&mut self, change: Change<PipelineRun>) {
         match change {
-            Change::Listed => self.listed(),
+            Change::Listed => self.listed(PIPELINE_RUN),
             Change::Gone(identity) => {
+                if let Start::Listing { runs, .. } = &mut self.start {
+                    runs.retain(|run| run.metadata.uid.as_ref() != Some(&identity.uid));
+                }
                 self.tell(&identity.uid, News::Gone);
                 self.conductors.remove(&identity.uid);
             }
@@ -68,16 +83,16 @@ impl Pipelines {
 
     pub(super) fn task_run(&mut self, change: &Change<TaskRun>) {
         match change {
-            Change::Listed => self.listed(),
-            Change::Gone(identity) => self.child_gone(identity, "TaskRun"),
+            Change::Listed => self.listed(TASK_RUN),
+            Change::Gone(identity) => self.child_gone(identity, TASK_RUN),
             Change::Present(identity, run) => self.child(identity, || Seen::task_run(run)),
         }
     }
 
     pub(super) fn custom_run(&mut self, change: &Change<CustomRun>) {
         match change {
-            Change::Listed => self.listed(),
-            Change::Gone(identity) => self.child_gone(identity, "CustomRun"),
+            Change::Listed => self.listed(CUSTOM_RUN),
+            Change::Gone(identity) => self.child_gone(identity, CUSTOM_RUN),
             Change::Present(identity, run) => self.child(identity, || Seen::custom_run(run)),
         }
     }
@@ -115,10 +130,10 @@ impl Pipelines {
         }
     }
 
-    fn listed(&mut self) {
-        let Start::Listing { runs, children, lists } = &mut self.start else { return };
-        *lists = lists.saturating_sub(1);
-        if *lists > 0 {
+    fn listed(&mut self, kind: &str) {
+        let Start::Listing { runs, children, kinds } = &mut self.start else { return };
+        kinds.retain(|missing| *missing != kind);
+        if !kinds.is_empty() {
             return;
         }
         let (runs, mut children) = (std::mem::take(runs), std::mem::take(children));
@@ -158,10 +173,14 @@ impl Pipelines {
         }
     }
 
-    fn child_gone(&self, identity: &Identity, kind: &'static str) {
-        if let Some(owner) = owner(identity) {
-            self.tell(owner, News::ChildGone { kind, name: identity.name.clone() });
+    fn child_gone(&mut self, identity: &Identity, kind: &'static str) {
+        let Some(owner) = owner(identity) else { return };
+        if let Start::Listing { children, .. } = &mut self.start
+            && let Some(seen) = children.get_mut(owner)
+        {
+            seen.retain(|seen| seen.child.kind != kind || seen.child.name != identity.name);
         }
+        self.tell(owner, News::ChildGone { kind, name: identity.name.clone() });
     }
 
     fn tell(&self, uid: &str, news: News) {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use kube::Api;
 use relay_model::annotation::{RUN_ID, STEP, TOKEN};
 use relay_model::tekton::{PIPELINE_RUN_LABEL, PIPELINE_TASK_LABEL, TaskRun, TaskSpec};
 use relay_tools::client::{ClientError, MetadataClient};
@@ -72,7 +71,9 @@ impl Runtime {
             Err(error) => (End::CouldNotStart(format!("timeout: {error}")), None),
             Ok(limit) => attempt.in_turn(&stop, limit, &mut report).await,
         };
-        if why != Some(Why::Deleted) {
+        // What has not begun is left to whoever comes after this engine.
+        let is_untouched = end == End::NotStarted && report.is_new() && why == Some(Why::Shutdown);
+        if why != Some(Why::Deleted) && !is_untouched {
             attempt.write(&report.done(&end, why, self.clock.now())).await;
         }
         if !self.keep {
@@ -286,9 +287,8 @@ impl Attempt<'_> {
 
     async fn write(&self, status: &relay_model::tekton::TaskRunStatus) {
         let Identity { namespace, name, uid, .. } = self.identity;
-        let runs: Api<TaskRun> = Api::namespaced(self.runtime.client.clone(), namespace);
         tokio::select! {
-            () = persist::status(&runs, name, uid, status) => {}
+            () = persist::status::<TaskRun>(&self.runtime.client, namespace, (name, uid), status) => {}
             () = async {
                 self.shutdown.cancelled().await;
                 tokio::time::sleep(LAST_WRITES).await;

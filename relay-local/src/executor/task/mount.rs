@@ -108,7 +108,7 @@ impl Directory {
 impl Mount<'_> {
     /// The directory that stands for the volume, within the step's.
     pub(super) fn root(&self) -> PathBuf {
-        Path::new("volumes").join(self.volume)
+        PathBuf::from(format!("volume-{}", self.volume))
     }
 
     /// The files of a volume that is this `ConfigMap`.
@@ -206,8 +206,8 @@ mod tests {
         let mounts = mounts(&container, &volumes).unwrap();
         let directory = Directory::new("/work/r-t".into());
         for (path, expected) in [
-            ("/var/run/config/dir/script", "/work/r-t/volumes/config/dir/script"),
-            ("/var/run/config/scratch/x", "/work/r-t/volumes/scratch/x"),
+            ("/var/run/config/dir/script", "/work/r-t/volume-config/dir/script"),
+            ("/var/run/config/scratch/x", "/work/r-t/volume-scratch/x"),
             ("/var/run/configuration", "/var/run/configuration"),
             ("/var/lib/puppet/relay/ni", "/tools/ni"),
             ("make", "make"),
@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(missing.to_string(), "ConfigMap \"m\" has no key \"k\"");
         map.data = Some([("k".to_owned(), "text".to_owned())].into());
         let files = mounts[1].files(source, &map).unwrap();
-        let path = PathBuf::from("volumes/config/dir/script");
+        let path = PathBuf::from("volume-config/dir/script");
         assert_eq!(files, [File { path, bytes: b"text".to_vec(), mode: 0o755 }]);
     }
 
@@ -233,9 +233,9 @@ mod tests {
         }
         let temp = tempfile::tempdir().unwrap();
         let directory = Directory::new(temp.path().join("step"));
-        let path = PathBuf::from("volumes/v/script");
+        let path = PathBuf::from("volume-v/script");
         let file = File { path: path.clone(), bytes: b"x".to_vec(), mode: 0o755 };
-        directory.fill(&["volumes/v".into()], &[file]).unwrap();
+        directory.fill(&["volume-v".into()], &[file]).unwrap();
         let found = fs::metadata(temp.path().join("step").join(path)).unwrap();
         assert_eq!(found.permissions().mode() & 0o777, 0o755);
         directory.remove().unwrap();

@@ -54,6 +54,11 @@ impl Report {
         }
     }
 
+    /// Whether the step has not had its place yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.started.is_none()
+    }
+
     /// The status from when the step has its place.
     pub(super) fn running(&mut self, now: Timestamp) -> TaskRunStatus {
         self.started = Some(now);

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::config_map::ConfigMaps;
 use super::credentials::Credentials;
-use crate::executor::{ExecutorOptions, SetupError, StepOutput};
+use crate::executor::{ExecutorOptions, SetupError, StepOutput, open_files};
 
 /// The variable by which a step knows the metadata API, and itself to it.
 pub(super) const METADATA_API_URL: &str = "METADATA_API_URL";
@@ -51,7 +51,7 @@ impl Runtime {
             config_maps: ConfigMaps::new(client.clone()),
             credentials: Credentials::new(client.clone(), Arc::clone(&options.sealer)),
             client,
-            places: Arc::new(Semaphore::new(options.max_parallel.max(1))),
+            places: Arc::new(Semaphore::new(open_files::places(options.max_parallel))),
             environment,
             work_dir: options.work_dir.clone(),
             tools_dir: options.tools_dir.clone(),

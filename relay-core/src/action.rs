@@ -15,6 +15,14 @@ pub enum NameError {
     /// The empty text.
     #[error("a {0} must not be empty")]
     Empty(&'static str),
+    /// The name is blank, or holds a control character such as a line feed.
+    #[error("the {kind} {name:?} must hold something to see, and no control characters")]
+    Invisible {
+        /// What the text was to be.
+        kind: &'static str,
+        /// The text.
+        name: String,
+    },
     /// The name has empty, `.` or `..` segments, which would hash like another name.
     #[error("the {kind} {name:?} must not hold empty, \".\" or \"..\" segments")]
     Segments {
@@ -37,10 +45,14 @@ macro_rules! name {
             ///
             /// # Errors
             ///
-            /// When it is empty or has empty, `.` or `..` segments between slashes.
+            /// When it is blank, holds control characters, or has empty, `.` or `..` segments between
+            /// slashes.
             pub fn new(name: &str) -> Result<Self, NameError> {
                 if name.is_empty() {
                     return Err(NameError::Empty($kind));
+                }
+                if name.trim().is_empty() || name.contains(char::is_control) {
+                    return Err(NameError::Invisible { kind: $kind, name: name.to_owned() });
                 }
                 if name.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
                     return Err(NameError::Segments { kind: $kind, name: name.to_owned() });
@@ -224,7 +236,7 @@ mod tests {
 
     #[test]
     fn names_that_would_hash_like_others_are_refused() {
-        for name in ["", "../x", "a//b", "/a", "a/.", "a/"] {
+        for name in ["", " ", "a\nb", "a\u{1b}[31m", "../x", "a//b", "/a", "a/.", "a/"] {
             assert!(StepName::new(name).is_err(), "{name:?}");
         }
     }

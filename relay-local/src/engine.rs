@@ -1,21 +1,21 @@
 //! The parts put together: one run, from a file to its outcome.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::{Stream, StreamExt as _};
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, Stream, StreamExt as _};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource};
 use kube_memory::MemoryCluster;
 use relay_core::{
-    Action, Clock, Hs256Key, MemorySecrets, RunId, SealKeys, SecretStore, StepName, SystemClock,
-    TokenSealer, Value,
+    Clock, Hs256Key, MemorySecrets, SealKeys, SecretStore, SystemClock, TokenSealer, Value,
 };
 use relay_metadata::{ConfigMapStores, Router, TokenAuthenticator};
 use relay_model::v1beta1::{
@@ -24,7 +24,6 @@ use relay_model::v1beta1::{
 use relay_model::workflow_file::WorkflowFile;
 use relay_model::{annotation, tekton};
 use relay_reconcile::{Context, Settings};
-use relay_store::StepRecord;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -34,12 +33,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::Event;
-use crate::executor::{Executor, ExecutorOptions, SetupError, StepOutput};
+use crate::executor::{Executor, ExecutorOptions, SetupError, StepNews};
 use crate::narrator::Narrator;
 use crate::outcome::Outcome;
 
-/// How many events, and pieces of output, wait for a slow reader. Steps wait beyond that.
+/// How many events, and newss of output, wait for a slow reader. Steps wait beyond that.
 const BACKLOG: usize = 256;
+/// How long the parts of the engine may take to end once all steps have.
+const PARTING: Duration = Duration::from_millis(500);
 const NAMESPACE: &str = "default";
 
 /// Runs workflows on this machine.
@@ -180,18 +181,32 @@ impl Engine {
         let router = Router::new(Arc::new(authenticator)).with_clock(Arc::clone(&self.clock));
 
         let stop = CancellationToken::new();
+        // Cancelled when a part ends before it is told to.
+        let lost = CancellationToken::new();
         let mut parts = JoinSet::new();
-        parts.spawn(router.serve(listener, stop.clone().cancelled_owned()));
+        let mut run_part = |part: BoxFuture<'static, ()>| {
+            let guard = lost.clone().drop_guard();
+            parts.spawn(async move {
+                part.await;
+                drop(guard);
+            });
+        };
+        run_part(router.serve(listener, stop.clone().cancelled_owned()).boxed());
         let stopped = || stop.clone().cancelled_owned();
-        parts.spawn(relay_reconcile::tenant::controller(Arc::clone(&context), stopped()));
-        parts.spawn(relay_reconcile::run::controller(context, stopped()));
+        run_part(relay_reconcile::tenant::controller(Arc::clone(&context), stopped()).boxed());
+        run_part(relay_reconcile::run::controller(context, stopped()).boxed());
         // Steps that are ended report that: what they report to is stopped after them.
         let stop_steps = CancellationToken::new();
-        let steps = tokio::spawn(executor.run(stop_steps.clone()));
+        let guard = lost.clone().drop_guard();
+        let running = executor.run(stop_steps.clone());
+        let steps = tokio::spawn(async move {
+            running.await;
+            drop(guard);
+        });
 
         let name = submit(&client, submission).await?;
         let (events, receiver) = mpsc::channel(BACKLOG);
-        let story = tokio::spawn(tell(client.clone(), name.clone(), output, events));
+        let story = tokio::spawn(tell(client.clone(), name.clone(), output, events, lost));
         Ok(Run {
             name,
             client,
@@ -212,7 +227,7 @@ impl Engine {
         tools_dir: PathBuf,
         address: SocketAddr,
         sealer: Arc<dyn TokenSealer>,
-        output: mpsc::Sender<StepOutput>,
+        output: mpsc::Sender<StepNews>,
     ) -> Result<Executor, EngineError> {
         let mut options =
             ExecutorOptions::new(directory.path().join("steps"), tools_dir, sealer, output);
@@ -274,7 +289,12 @@ impl Run {
         self.stop_steps.cancel();
         drop((&mut self.steps).await);
         self.stop.cancel();
-        while self.parts.join_next().await.is_some() {}
+        // Nothing is left that anybody waits for; a connection that idles must not hold up the end.
+        let parts = &mut self.parts;
+        let ended = async { while parts.join_next().await.is_some() {} };
+        if tokio::time::timeout(PARTING, ended).await.is_err() {
+            self.parts.shutdown().await;
+        }
         let outcome = Outcome::of(&status).ok_or(EngineError::Lost)?;
         Ok(Finished { outcome, status })
     }
@@ -338,8 +358,9 @@ where
 async fn tell(
     client: Client,
     run: String,
-    mut output: mpsc::Receiver<StepOutput>,
+    mut steps: mpsc::Receiver<StepNews>,
     events: mpsc::Sender<Event>,
+    lost: CancellationToken,
 ) -> Option<RunStatus> {
     let api: Api<v1beta1::Run> = Api::namespaced(client.clone(), NAMESPACE);
     let config = watcher::Config::default().fields(&format!("metadata.name={run}"));
@@ -347,44 +368,26 @@ async fn tell(
     let mut narrator = Narrator::new(&run);
     loop {
         tokio::select! {
-            biased;
-            Some(piece) = output.recv() => {
-                send(&events, narrator.output(&piece, Timestamp::now())).await;
+            () = lost.cancelled() => return None,
+            Some(news) = steps.recv() => {
+                send(&events, narrator.step(&news, Timestamp::now())).await;
             }
             seen = runs.next() => {
                 let Ok(seen) = seen? else { continue };
-                // A step writes before it ends, so what it wrote is here by now.
-                while let Ok(piece) = output.try_recv() {
-                    send(&events, narrator.output(&piece, Timestamp::now())).await;
+                // A step writes before it ends, so what it wrote is here by now; what comes while
+                // this is told belongs to others.
+                for _ in 0..steps.len() {
+                    let Ok(news) = steps.try_recv() else { break };
+                    send(&events, narrator.step(&news, Timestamp::now())).await;
                 }
                 let status = seen.status.unwrap_or_default();
-                let exit_codes = if narrator.has_new_failure(&status) {
-                    exit_codes(&client, &run, &status).await
-                } else {
-                    HashMap::new()
-                };
-                send(&events, narrator.status(&status, &exit_codes, Timestamp::now())).await;
+                send(&events, narrator.status(&status, Timestamp::now())).await;
                 if status.is_completed() {
                     return Some(status);
                 }
             }
         }
     }
-}
-
-/// How the programs of the steps ended, as far as they have: the journal knows, the status of a
-/// run does not.
-async fn exit_codes(client: &Client, run: &str, status: &RunStatus) -> HashMap<String, i64> {
-    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), NAMESPACE);
-    let name = relay_model::name::derived(run, "-mutable");
-    let data =
-        maps.get_opt(&name).await.ok().flatten().and_then(|map| map.data).unwrap_or_default();
-    let code = |step: &str| {
-        let action = Action::step(RunId::new(run).ok()?, StepName::new(step).ok()?);
-        Some(StepRecord::read(&data, &action).status?.process?.exit_code)
-    };
-    let steps = status.steps.iter();
-    steps.filter_map(|step| Some((step.name.clone(), code(&step.name)?))).collect()
 }
 
 /// Sends events; nobody may be listening.

@@ -15,11 +15,23 @@ impl Lines {
         let mut lines = Vec::new();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.rest.extend_from_slice(piece);
-            if piece.ends_with(b"\n") || self.rest.len() >= MAX_LINE {
+            if piece.ends_with(b"\n") {
                 lines.extend(self.take());
+            } else if self.rest.len() >= MAX_LINE {
+                lines.extend(self.take_characters());
             }
         }
         lines
+    }
+
+    /// A piece of a very long line, up to a character that may not be complete yet.
+    fn take_characters(&mut self) -> Option<String> {
+        let cut = self.rest.len().saturating_sub(
+            self.rest.iter().rev().take(3).position(|byte| *byte >= 0xc0).map_or(0, |at| at + 1),
+        );
+        let rest = self.rest.split_off(cut);
+        let piece = std::mem::replace(&mut self.rest, rest);
+        (!piece.is_empty()).then(|| String::from_utf8_lossy(&piece).into_owned())
     }
 
     /// What is left when the stream ends.
@@ -53,5 +65,10 @@ mod tests {
         let mut lines = Lines::default();
         let pieces: usize = (0..100).map(|_| lines.push(&[b'x'; 4096]).len()).sum();
         assert!(pieces >= 5);
+        let mut lines = Lines::default();
+        let text = format!("x{}", "ä".repeat(MAX_LINE));
+        let mut all: Vec<_> = text.as_bytes().chunks(1000).flat_map(|c| lines.push(c)).collect();
+        all.extend(lines.take());
+        assert_eq!(all.concat(), text, "no character is cut");
     }
 }

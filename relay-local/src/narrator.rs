@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use relay_model::v1beta1::{Condition, ConditionStatus, RunStatus, StepStatus};
+use relay_model::v1beta1::{Condition, RunStatus, StepStatus};
+use relay_reconcile::run::TaskEnding;
 use relay_tools::entrypoint::Stream;
 
 use crate::event::{Event, EventKind};
-use crate::executor::StepOutput;
+use crate::executor::{News, StepNews};
 use crate::lines::Lines;
 use crate::outcome::Outcome;
 
@@ -38,48 +39,28 @@ impl Narrator {
         Event { time, run: Arc::clone(&self.run), kind }
     }
 
-    /// What is to be told when a step has written something.
-    pub(crate) fn output(&mut self, output: &StepOutput, now: Timestamp) -> Vec<Event> {
-        let step = &output.step;
+    /// What is to be told of news of a step.
+    pub(crate) fn step(&mut self, news: &StepNews, now: Timestamp) -> Vec<Event> {
+        let step = &news.step;
         let told = self.steps.entry(step.to_string()).or_default();
-        let mut kinds = Vec::new();
-        // Output may overtake the status that says that the step has begun.
-        if !std::mem::replace(&mut told.started, true) {
-            kinds.push(EventKind::Started { step: Arc::clone(step) });
-        }
-        let lines = match output.stream {
-            Stream::Stdout => &mut told.stdout,
-            Stream::Stderr => &mut told.stderr,
+        let kinds = match &news.news {
+            News::Started => told.start(step),
+            News::Output { stream, bytes } => told.output(step, *stream, bytes),
+            News::Ended(status) => match TaskEnding::of(status) {
+                Some(ending) => told.end(step, ending),
+                None => Vec::new(),
+            },
         };
-        kinds.extend(lines.push(&output.bytes).into_iter().map(|text| EventKind::Output {
-            step: Arc::clone(step),
-            stream: output.stream,
-            text,
-        }));
         kinds.into_iter().map(|kind| self.event(now, kind)).collect()
     }
 
-    /// Whether a status says of a step that it failed, and that was not told yet.
-    pub(crate) fn has_new_failure(&self, status: &RunStatus) -> bool {
-        status.steps.iter().any(|step| {
-            let condition = step.condition("Succeeded");
-            let failed = condition.is_some_and(|c| c.status == ConditionStatus::False);
-            failed && !self.steps.get(&step.name).is_some_and(|told| told.ended)
-        })
-    }
-
-    /// What is to be told when the run has a new status. All output that was written before has to
-    /// be told before. `exit_codes` are those of steps whose programs have ended.
-    pub(crate) fn status(
-        &mut self,
-        status: &RunStatus,
-        exit_codes: &HashMap<String, i64>,
-        now: Timestamp,
-    ) -> Vec<Event> {
+    /// What is to be told when the run has a new status. News of steps that were there before have
+    /// to be told before.
+    pub(crate) fn status(&mut self, status: &RunStatus, now: Timestamp) -> Vec<Event> {
         let mut events = Vec::new();
         for step in &status.steps {
             let told = self.steps.entry(step.name.clone()).or_default();
-            let kinds = told.status(step, exit_codes.get(&step.name).copied());
+            let kinds = told.status(step);
             events.extend(kinds.into_iter().map(|kind| self.event(now, kind)));
         }
         if let Some(outcome) = Outcome::of(status) {
@@ -92,47 +73,72 @@ impl Narrator {
 }
 
 impl Told {
-    fn status(&mut self, status: &StepStatus, exit_code: Option<i64>) -> Vec<EventKind> {
+    fn start(&mut self, step: &Arc<str>) -> Vec<EventKind> {
+        if std::mem::replace(&mut self.started, true) {
+            return Vec::new();
+        }
+        vec![EventKind::Started { step: Arc::clone(step) }]
+    }
+
+    fn output(&mut self, step: &Arc<str>, stream: Stream, bytes: &[u8]) -> Vec<EventKind> {
+        let lines = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        let output = |text| EventKind::Output { step: Arc::clone(step), stream, text };
+        lines.push(bytes).into_iter().map(output).collect()
+    }
+
+    /// What its program wrote without an end of line, and that it ended.
+    fn end(&mut self, step: &Arc<str>, ending: TaskEnding) -> Vec<EventKind> {
+        if std::mem::replace(&mut self.ended, true) {
+            return Vec::new();
+        }
+        let mut kinds = Vec::new();
+        for (stream, lines) in
+            [(Stream::Stdout, &mut self.stdout), (Stream::Stderr, &mut self.stderr)]
+        {
+            let output = |text| EventKind::Output { step: Arc::clone(step), stream, text };
+            kinds.extend(lines.take().map(output));
+        }
+        let step = Arc::clone(step);
+        let TaskEnding { succeeded, exit_code, reason, message, .. } = ending;
+        kinds.push(if succeeded {
+            EventKind::Succeeded { step }
+        } else {
+            EventKind::Failed { step, exit_code, reason, message }
+        });
+        kinds
+    }
+
+    /// What only the status tells: questions, skips, and what became of steps without a task.
+    fn status(&mut self, status: &StepStatus) -> Vec<EventKind> {
         if self.ended {
             return Vec::new();
         }
         let mut kinds = Vec::new();
         let step: Arc<str> = status.name.as_str().into();
-        let condition = |kind: &str| status.condition(kind);
-        let completed = condition("Completed");
-        let waiting = completed.and_then(|c| c.reason.as_deref()) == Some("WaitingForApproval");
-        if waiting && !std::mem::replace(&mut self.waiting, true) {
+        let completed = status.condition("Completed");
+        let succeeded = status.condition("Succeeded");
+        let text = |text: Option<&String>| text.cloned().unwrap_or_default();
+        let reason = text(succeeded.and_then(|c| c.reason.as_ref()));
+        let message = text(succeeded.and_then(|c| c.message.as_ref()));
+        let asks = completed.and_then(|c| c.reason.as_deref()) == Some("WaitingForApproval");
+        // A question may be over before its asking was seen.
+        let asked = matches!(reason.as_str(), "Expired" | "Rejected");
+        if (asks || asked) && !std::mem::replace(&mut self.waiting, true) {
             kinds.push(EventKind::Waiting { step: Arc::clone(&step) });
-        }
-        let runs = condition("Skipped").is_some_and(|c| c.status == ConditionStatus::False);
-        let approved = condition("Succeeded").and_then(|c| c.reason.as_deref()) == Some("Approved");
-        if runs && !approved && !std::mem::replace(&mut self.started, true) {
-            kinds.push(EventKind::Started { step: Arc::clone(&step) });
         }
         if !completed.is_some_and(Condition::is_true) {
             return kinds;
         }
         self.ended = true;
-        for (stream, lines) in
-            [(Stream::Stdout, &mut self.stdout), (Stream::Stderr, &mut self.stderr)]
-        {
-            let rest = lines.take();
-            kinds.extend(rest.map(|text| EventKind::Output {
-                step: Arc::clone(&step),
-                stream,
-                text,
-            }));
-        }
-        let succeeded = condition("Succeeded");
-        let text = |text: Option<&String>| text.cloned().unwrap_or_default();
-        let reason = text(succeeded.and_then(|c| c.reason.as_ref()));
-        let message = text(succeeded.and_then(|c| c.message.as_ref()));
-        kinds.push(if condition("Skipped").is_some_and(Condition::is_true) {
+        kinds.push(if status.condition("Skipped").is_some_and(Condition::is_true) {
             EventKind::Skipped { step, reason, message }
         } else if succeeded.is_some_and(Condition::is_true) {
             EventKind::Succeeded { step }
         } else {
-            EventKind::Failed { step, exit_code, reason, message }
+            EventKind::Failed { step, exit_code: None, reason, message }
         });
         kinds
     }

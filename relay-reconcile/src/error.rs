@@ -36,6 +36,12 @@ pub enum Error {
     /// A name could not be stored.
     #[error(transparent)]
     Refused(#[from] relay_core::StoreError),
+    /// An object of an earlier run of the same name is still being deleted.
+    #[error("{object} of an earlier run of this name is still being deleted")]
+    LeftOver {
+        /// The object.
+        object: String,
+    },
     /// An object lacks what the API server always sets.
     #[error("{0} has no name, namespace or UID")]
     Incomplete(&'static str),

@@ -1,7 +1,7 @@
 //! The stores of one caller on the two ConfigMaps of its run.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -12,21 +12,24 @@ use relay_core::{
     StepStatus, StoreError, Value,
 };
 use serde_json::json;
-use tokio::sync::Mutex;
+use tokio::sync::OnceCell;
 
 use crate::key;
 use crate::record::{self, StepRecord, damaged, read_value};
 
-/// What one ConfigMap may hold in all, in bytes.
-const MAX_MAP: usize = 1 << 20;
+/// How full steps may make a map with what they choose to store: statuses have to fit too.
+const MAX_CHOSEN: usize = 900 << 10;
 
-/// A ConfigMap that is read at most once per instance, so that a request with many references
-/// makes one call.
+type Data = BTreeMap<String, String>;
+
+/// A ConfigMap that is read at most once per instance until it is written, so that a request with
+/// many references makes one call.
 #[derive(Debug)]
 struct Stored {
     api: Api<ConfigMap>,
     name: String,
-    data: Mutex<Option<Arc<BTreeMap<String, String>>>>,
+    /// Filled by the first reader, for which the others wait; replaced by each write.
+    data: Mutex<Arc<OnceCell<Arc<Data>>>>,
 }
 
 impl Stored {
@@ -34,7 +37,7 @@ impl Stored {
         Self {
             api: Api::namespaced(client, namespace),
             name: name.to_owned(),
-            data: Mutex::new(None),
+            data: Mutex::default(),
         }
     }
 
@@ -45,14 +48,17 @@ impl Stored {
         }
     }
 
-    async fn read(&self) -> Result<Arc<BTreeMap<String, String>>, StoreError> {
-        if let Some(data) = self.data.lock().await.clone() {
-            return Ok(data);
-        }
-        let found = self.api.get_opt(&self.name).await.map_err(|e| self.backend("read", e))?;
-        let data = Arc::new(found.and_then(|map| map.data).unwrap_or_default());
-        *self.data.lock().await = Some(Arc::clone(&data));
-        Ok(data)
+    fn cell(&self) -> MutexGuard<'_, Arc<OnceCell<Arc<Data>>>> {
+        self.data.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn read(&self) -> Result<Arc<Data>, StoreError> {
+        let cell = Arc::clone(&self.cell());
+        let fetch = || async {
+            let found = self.api.get_opt(&self.name).await.map_err(|e| self.backend("read", e))?;
+            Ok(Arc::new(found.and_then(|map| map.data).unwrap_or_default()))
+        };
+        cell.get_or_try_init(fetch).await.cloned()
     }
 
     async fn get(&self, key: &str) -> Result<Option<String>, StoreError> {
@@ -72,21 +78,32 @@ impl Stored {
         Ok((!tree.is_null()).then(|| Expression::parse(&tree)))
     }
 
-    /// Sets entries in one patch, which cannot lose what others write at the same time.
-    async fn set(&self, entries: BTreeMap<String, String>) -> Result<(), StoreError> {
-        let size: usize = entries.iter().map(|(key, text)| key.len() + text.len()).sum();
-        let doing = || format!("write to ConfigMap {}", self.name);
-        if size > MAX_MAP {
-            return Err(StoreError::TooLarge { doing: doing(), size });
+    /// Sets entries that a step chose to store, as long as there is room.
+    async fn set_chosen(&self, entries: Data) -> Result<(), StoreError> {
+        let size = |entries: &Data| entries.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>();
+        let stored = self.read().await?;
+        let replaced: usize =
+            entries.keys().filter_map(|key| Some(key.len() + stored.get(key)?.len())).sum();
+        let new = size(&entries);
+        if size(&stored).saturating_sub(replaced).saturating_add(new) > MAX_CHOSEN {
+            let doing = format!("write to ConfigMap {}", self.name);
+            return Err(StoreError::TooLarge { doing, size: new });
         }
+        self.set(entries).await
+    }
+
+    /// Sets entries in one patch, which cannot lose what others write at the same time.
+    async fn set(&self, entries: Data) -> Result<(), StoreError> {
+        let size: usize = entries.iter().map(|(key, text)| key.len() + text.len()).sum();
         let patch = Patch::Merge(json!({ "data": entries }));
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
         let patched = self.api.patch_metadata(&self.name, &params, &patch).await;
-        *self.data.lock().await = None;
+        *self.cell() = Arc::default();
         match patched {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.message.contains("Too long") => {
-                Err(StoreError::TooLarge { doing: doing(), size })
+                let doing = format!("write to ConfigMap {}", self.name);
+                Err(StoreError::TooLarge { doing, size })
             }
             Err(error) => Err(self.backend("write to", error)),
         }
@@ -169,10 +186,6 @@ impl ConfigMapJournal {
         }
     }
 
-    async fn set(&self, key: String, text: String) -> Result<(), StoreError> {
-        self.map.set(BTreeMap::from([(key, text)])).await
-    }
-
     /// The name goes along with outputs and decorators, for those who list them by hash.
     fn own_name(&self) -> (String, String) {
         (key::name(&self.action), Value::from(self.action.name()).to_json())
@@ -209,12 +222,13 @@ impl Journal for ConfigMapJournal {
 
     async fn set_output(&self, name: &str, value: Value) -> Result<(), StoreError> {
         let entry = (key::output(&self.action, name)?, value.to_json());
-        self.map.set(BTreeMap::from([entry, self.own_name()])).await
+        self.map.set_chosen(BTreeMap::from([entry, self.own_name()])).await
     }
 
     async fn set_output_sensitive(&self, name: &str, sensitive: bool) -> Result<(), StoreError> {
         let key = key::output_metadata(&self.action, name)?;
-        self.set(key, record::write_output_metadata(sensitive)).await
+        let entry = (key, record::write_output_metadata(sensitive));
+        self.map.set_chosen(BTreeMap::from([entry])).await
     }
 
     async fn state(&self, name: &str) -> Result<Option<Value>, StoreError> {
@@ -234,17 +248,18 @@ impl Journal for ConfigMapJournal {
 
     async fn set_status(&self, status: StepStatus) -> Result<(), StoreError> {
         let text = record::write_status(self.action.name(), &status);
-        self.set(key::status(&self.action), text).await
+        self.map.set(BTreeMap::from([(key::status(&self.action), text)])).await
     }
 
     async fn add_message(&self, message: Message) -> Result<(), StoreError> {
         let id = uuid::Uuid::new_v4().to_string();
-        self.set(key::message(&self.action, &id)?, record::write_message(&id, &message)).await
+        let entry = (key::message(&self.action, &id)?, record::write_message(&id, &message));
+        self.map.set_chosen(BTreeMap::from([entry])).await
     }
 
     async fn set_decorator(&self, name: &str, decorator: Decorator) -> Result<(), StoreError> {
         let entry =
             (key::decorator(&self.action, name)?, record::write_decorator(name, &decorator));
-        self.map.set(BTreeMap::from([entry, self.own_name()])).await
+        self.map.set_chosen(BTreeMap::from([entry, self.own_name()])).await
     }
 }

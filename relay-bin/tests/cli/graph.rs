@@ -125,6 +125,21 @@ fn output_comes_whole_and_in_order() {
 }
 
 #[test]
+fn outputs_that_find_no_room_fail_their_step_and_nothing_else() {
+    let events = events_of(
+        "steps:\n- name: big\n  image: x\n  input:\n  - set -e\n\
+         \x20 - head -c 100000 /dev/zero | tr '\\0' x > big\n\
+         \x20 - for i in $(seq 20); do ni output set -k o$i -v \"$(cat big)\"; done\n\
+         - {name: other, image: x, input: ['ni output set -k small -v 1']}\n\
+         - {name: behind, image: x, when: '${steps.big.failed}', input: [echo ran]}\n",
+    );
+    assert_eq!(events.code, 1);
+    assert_eq!(events.end("big"), "failed Failed");
+    assert_eq!(events.end("behind"), "succeeded");
+    assert!(events.log("big").iter().any(|line| line.contains("room") || line.contains("large")));
+}
+
+#[test]
 fn a_step_has_ni_and_a_directory_of_its_own() {
     let events = events_of(
         "steps:\n- name: a\n  image: x\n  spec: {n: 12345678901}\n  env: {E: [1, two]}\n  input:\n\

@@ -1,10 +1,37 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::relay::relay;
+
+/// Whatever is going on when the signal comes, the run ends.
+#[test]
+fn a_signal_at_any_moment_ends_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("chain.yaml");
+    let mut steps = "steps:\n- {name: s0, image: x, input: [sleep 0.01]}\n".to_owned();
+    for index in 1..60 {
+        let before = index - 1;
+        steps.push_str(&format!(
+            "- {{name: s{index}, image: x, dependsOn: s{before}, input: [sleep 0.01]}}\n"
+        ));
+    }
+    std::fs::write(&file, steps).unwrap();
+    for (index, signal) in
+        [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().cycle().take(12).enumerate()
+    {
+        let mut run = relay();
+        run.arg("run").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = run.spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(60 + 35 * u64::try_from(index).unwrap()));
+        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+        let code = child.wait().unwrap().code();
+        assert!(matches!(code, Some(0 | 130)), "{signal} number {index}: {code:?}");
+    }
+}
 
 #[test]
 fn an_interrupt_cancels_and_leaves_no_process() {

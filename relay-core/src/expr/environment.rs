@@ -1,6 +1,7 @@
 //! What is known while evaluating.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use jiff::Timestamp;
 
@@ -9,7 +10,7 @@ use crate::value::Value;
 
 /// The values that evaluation may use. A reference is known, known to be missing, or not asked
 /// for yet; evaluation says which ones it needed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Environment {
     references: HashMap<Reference, Option<Value>>,
     collections: HashMap<Collection, Value>,
@@ -24,6 +25,17 @@ pub enum Wanted {
     Reference(Reference),
     /// All members of a kind.
     Collection(Collection),
+}
+
+/// Names what is known, and no value: some are secret.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment")
+            .field("references", &self.references.keys())
+            .field("collections", &self.collections.keys())
+            .field("now", &self.now)
+            .finish()
+    }
 }
 
 pub(crate) enum Known<'e> {

@@ -23,6 +23,8 @@ struct Inner {
 pub enum Frame {
     /// A key or an index.
     Path(String),
+    /// A key or an index that was computed: not shown, for it may be secret.
+    Computed(String),
     /// A template.
     Template,
     /// A call of this function.
@@ -59,10 +61,10 @@ pub enum Cause {
     #[error("not a regular expression")]
     BadRegex,
     /// The object has no such member.
-    #[error("there is no key {0:?}")]
+    #[error("there is no such key")]
     UnknownKey(String),
     /// The list has no such item.
-    #[error("the index {index} is outside the list of {length} items")]
+    #[error("the index is outside the list of {length} items")]
     IndexOutOfBounds {
         /// The index that was asked for.
         index: i64,
@@ -76,7 +78,7 @@ pub enum Cause {
     #[error("a list has no index of kind {0}")]
     BadIndexType(ValueKind),
     /// A list was indexed with text that is no integer.
-    #[error("a list has no index {0:?}")]
+    #[error("a list has no such index")]
     BadStringIndex(String),
     /// Something without members was indexed.
     #[error("a {0} has no members")]
@@ -199,11 +201,11 @@ impl Error {
         self.0.frames.iter().rev()
     }
 
-    /// The keys and indexes on the way, as a dotted path.
+    /// The keys and indexes on the way, as a dotted path, computed ones included: not for people.
     #[must_use]
     pub fn path(&self) -> String {
         let keys = self.frames().filter_map(|frame| match frame {
-            Frame::Path(key) => Some(key.as_str()),
+            Frame::Path(key) | Frame::Computed(key) => Some(key.as_str()),
             _ => None,
         });
         keys.collect::<Vec<_>>().join(".")
@@ -211,6 +213,23 @@ impl Error {
 
     pub(crate) fn within(mut self, frame: Frame) -> Self {
         self.0.frames.push(frame);
+        self
+    }
+
+    /// The same without anything of the text that it is about, which was computed.
+    pub(crate) fn concealed(mut self) -> Self {
+        match &mut self.0.cause {
+            Cause::Syntax { problem, .. } => *problem = "does not parse".into(),
+            Cause::FunctionNotFound(name) => "…".clone_into(name),
+            _ => {}
+        }
+        for frame in &mut self.0.frames {
+            match frame {
+                Frame::Path(key) => *frame = Frame::Computed(std::mem::take(key)),
+                Frame::Invocation(name) => "…".clone_into(name),
+                _ => {}
+            }
+        }
         self
     }
 
@@ -235,6 +254,7 @@ impl fmt::Display for Error {
         for frame in self.frames() {
             let separator = if in_path { ": " } else { "" };
             match frame {
+                Frame::Computed(_) => write!(f, "[…]")?,
                 Frame::Path(key) if in_path => write!(f, ".{key}")?,
                 Frame::Path(key) => write!(f, "{key}")?,
                 Frame::Template => write!(f, "{separator}template: ")?,
@@ -242,7 +262,7 @@ impl fmt::Display for Error {
                 Frame::Argument(argument) => write!(f, "{separator}argument {argument}: ")?,
                 Frame::Item(index) => write!(f, "{separator}item {index}: ")?,
             }
-            in_path = matches!(frame, Frame::Path(_));
+            in_path = matches!(frame, Frame::Path(_) | Frame::Computed(_));
         }
         if in_path {
             f.write_str(": ")?;

@@ -241,8 +241,13 @@ impl<'a> Call<'_, '_, 'a> {
 
     fn path(&mut self) -> Result<Partial, Error> {
         let object = self.required(0)?;
-        let query = self.required(1)?;
-        let query = self.evaluate(1, query)?;
+        let argument = self.required(1)?;
+        let written = matches!(
+            argument,
+            Argument::Expr(Expr::Literal(_)) | Argument::Tree(Node::Data(_)) | Argument::Data(_)
+        );
+        let conceal = |error: Error| if written { error } else { error.concealed() };
+        let query = self.evaluate(1, argument)?;
         if !query.complete {
             return Ok(self.unresolved_path(object, query.value));
         }
@@ -251,14 +256,14 @@ impl<'a> Call<'_, '_, 'a> {
             .value
             .as_str()
             .ok_or_else(|| in_query(wrong_kind("string", query.value.kind()), self))?;
-        let expr = parse::query(text).map_err(|error| in_query(error, self))?;
+        let expr = parse::query(text).map_err(|error| in_query(conceal(error), self))?;
         let before = self.evaluator.met.len();
         let found = match object {
-            Argument::Tree(node) => self.query(&Cursor::Tree(node), &expr),
-            Argument::Data(value) => self.query(&Cursor::Data(value.clone()), &expr),
+            Argument::Tree(node) => self.query(&Cursor::Tree(node), &expr, conceal),
+            Argument::Data(value) => self.query(&Cursor::Data(value.clone()), &expr, conceal),
             Argument::Expr(_) => self.evaluate(0, object).and_then(|object| {
                 if object.complete {
-                    self.query(&Cursor::Data(object.value), &expr)
+                    self.query(&Cursor::Data(object.value), &expr, conceal)
                 } else {
                     Ok(Partial::unresolved(Value::Null))
                 }
@@ -280,10 +285,15 @@ impl<'a> Call<'_, '_, 'a> {
         }
     }
 
-    fn query(&mut self, document: &Cursor<'_>, expr: &Expr) -> Result<Partial, Error> {
+    fn query(
+        &mut self,
+        document: &Cursor<'_>,
+        expr: &Expr,
+        conceal: impl Fn(Error) -> Error,
+    ) -> Result<Partial, Error> {
         self.evaluator
             .expr(expr, Scope { root: Some(document), functions: false })
-            .map_err(|error| error.within(self.frame(0)))
+            .map_err(|error| conceal(error).within(self.frame(0)))
     }
 
     /// The object argument stays as it was written, since only a part of it was looked at.

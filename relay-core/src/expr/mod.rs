@@ -74,7 +74,7 @@ pub struct Attempt {
 }
 
 /// A value, and the references that went into it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Evaluation {
     /// The value; what could not be resolved stands in it as it was written.
     pub value: Value,
@@ -82,6 +82,17 @@ pub struct Evaluation {
     pub resolved: References,
     /// The references that were not.
     pub unresolvable: References,
+}
+
+/// Names the references and the kind of the value: what came of secrets is secret.
+impl fmt::Debug for Evaluation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Evaluation")
+            .field("value", &self.value.kind())
+            .field("resolved", &self.resolved)
+            .field("unresolvable", &self.unresolvable)
+            .finish()
+    }
 }
 
 impl Evaluation {

@@ -64,12 +64,22 @@ pub trait Journal: Send + Sync + fmt::Debug {
 }
 
 /// An output of a step.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Output {
     /// The value.
     pub value: Value,
     /// Whether it was marked sensitive, if anything was said of it.
     pub sensitive: Option<bool>,
+}
+
+/// Shows the kind of the value only: it may be sensitive, also before anything was said of it.
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Output")
+            .field("value", &self.value.kind())
+            .field("sensitive", &self.sensitive)
+            .finish()
+    }
 }
 
 /// What a step reported of itself.

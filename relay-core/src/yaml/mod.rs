@@ -25,6 +25,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use compose::read;
+pub use scalar::resolve as plain_scalar;
 pub use tag::reference_tags;
 
 /// A place in a text. Both count from 1, columns in characters.

@@ -8,7 +8,8 @@ use jiff::tz::{Offset, TimeZone};
 use crate::value::{Number, Value};
 
 /// The value of a scalar that is neither quoted nor tagged.
-pub(super) fn resolve(text: &str) -> Value {
+#[must_use]
+pub fn resolve(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         "true" | "True" | "TRUE" => Value::Bool(true),

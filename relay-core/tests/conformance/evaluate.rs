@@ -205,7 +205,7 @@ fn error_json(phase: &str, error: &relay_core::expr::Error) -> Json {
     let mut json = json!({"phase": phase, "kind": error.cause().kind()});
     if !error.path().is_empty() {
         let keys = error.frames().filter_map(|frame| match frame {
-            Frame::Path(key) => Some(key.as_str()),
+            Frame::Path(key) | Frame::Computed(key) => Some(key.as_str()),
             _ => None,
         });
         json["path"] = keys.collect::<Vec<_>>().into();

@@ -27,7 +27,7 @@ mod pipeline;
 mod task;
 
 pub use open_files::raise_open_file_limit;
-pub use options::{ExecutorOptions, SetupError, StepOutput};
+pub use options::{ExecutorOptions, News, SetupError, StepNews};
 
 use std::fmt;
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use relay_core::{Clock, SystemClock, TokenSealer};
+use relay_model::tekton::TaskRunStatus;
 use relay_tools::client::ClientError;
 use relay_tools::entrypoint::Stream;
 use tokio::sync::mpsc;
@@ -24,9 +25,9 @@ pub struct ExecutorOptions {
     pub metadata_api: Option<SocketAddr>,
     /// Opens the sealed tokens of TaskRuns.
     pub sealer: Arc<dyn TokenSealer>,
-    /// Where the output of steps goes. A step waits while the channel is full; a channel that is
-    /// closed swallows its output.
-    pub output: mpsc::Sender<StepOutput>,
+    /// Where news of steps go, their output above all. A step waits while the channel is full; a
+    /// channel that is closed swallows them.
+    pub news: mpsc::Sender<StepNews>,
     /// The programs that take the place of images, for steps that name no program. Each gets the
     /// arguments of the step.
     pub images: BTreeMap<String, PathBuf>,
@@ -48,14 +49,14 @@ impl ExecutorOptions {
         work_dir: impl Into<PathBuf>,
         tools_dir: impl Into<PathBuf>,
         sealer: Arc<dyn TokenSealer>,
-        output: mpsc::Sender<StepOutput>,
+        news: mpsc::Sender<StepNews>,
     ) -> Self {
         Self {
             work_dir: work_dir.into(),
             tools_dir: tools_dir.into(),
             metadata_api: None,
             sealer,
-            output,
+            news,
             images: BTreeMap::new(),
             max_parallel: 256,
             grace: Duration::from_secs(10),
@@ -65,28 +66,46 @@ impl ExecutorOptions {
     }
 }
 
-/// A piece of a step's output, exactly as it was written: it may end within a line or a
-/// character. Pieces of one stream come in order. `Debug` shows the length only.
-#[derive(Clone, PartialEq, Eq)]
-pub struct StepOutput {
+/// What happened to a step, in order: what another step does because of it comes after it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepNews {
     /// The run: the label `controller.relay.sh/run-id`, or else the name of the PipelineRun.
     pub run: Arc<str>,
     /// The step: the annotation `relay.sh/step`, or else the name of the pipeline's task.
     pub step: Arc<str>,
-    /// Where it was written.
-    pub stream: Stream,
-    /// What was written; never empty.
-    pub bytes: Bytes,
+    /// What happened.
+    pub news: News,
 }
 
-impl fmt::Debug for StepOutput {
+/// What happened to a step.
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub enum News {
+    /// It began.
+    Started,
+    /// It wrote something, exactly as given here: a piece may end within a line or a character.
+    Output {
+        /// Where it was written; pieces of one stream come in order.
+        stream: Stream,
+        /// What was written; never empty.
+        bytes: Bytes,
+    },
+    /// It ended, and its TaskRun is about to say so.
+    Ended(Box<TaskRunStatus>),
+}
+
+/// Shows the length of output only.
+impl fmt::Debug for News {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StepOutput")
-            .field("run", &self.run)
-            .field("step", &self.step)
-            .field("stream", &self.stream)
-            .field("length", &self.bytes.len())
-            .finish()
+        match self {
+            Self::Started => f.write_str("Started"),
+            Self::Output { stream, bytes } => f
+                .debug_struct("Output")
+                .field("stream", stream)
+                .field("length", &bytes.len())
+                .finish(),
+            Self::Ended(status) => f.debug_tuple("Ended").field(status).finish(),
+        }
     }
 }
 

@@ -130,7 +130,7 @@ async fn directories_are_kept_on_request() {
 async fn a_receiver_that_stands_still_does_not_hold_up_cancelling() {
     let mut scene = Scene::new().await;
     let (sender, receiver) = tokio::sync::mpsc::channel(1);
-    scene.options.output = sender;
+    scene.options.news = sender;
     scene.options.grace = Duration::from_millis(100);
     let running = scene.start();
     scene.run(vec![Task::command("s", &["yes"])]).await;

@@ -2,6 +2,8 @@ use std::time::{Duration, Instant};
 
 use kube::api::{ObjectMeta, PostParams};
 
+use relay_local::executor::News;
+
 use crate::scene::{Scene, Task, reason};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,10 +100,14 @@ async fn chains() {
 async fn starts() {
     let mut scene = Scene::new().await;
     let (sender, mut output) = tokio::sync::mpsc::channel(1);
-    scene.options.output = sender;
+    scene.options.news = sender;
     let running = scene.start();
     let run = scene.run(vec![Task::command("s0", &["echo", "x"])]).await;
-    drop((run, output.recv().await));
+    let mut first_output = async || {
+        while !matches!(output.recv().await.unwrap().news, News::Output { .. }) {}
+    };
+    first_output().await;
+    drop(run);
     let mut task = scene.tasks().get("r-s0").await.unwrap();
     let mut times = Vec::new();
     for index in 0..200 {
@@ -113,7 +119,7 @@ async fn starts() {
         task.status = None;
         let begun = Instant::now();
         scene.tasks().create(&PostParams::default(), &task).await.unwrap();
-        output.recv().await.unwrap();
+        first_output().await;
         times.push(begun.elapsed());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -12,7 +12,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use kube_memory::MemoryCluster;
 use relay_core::{SealKeys, TokenSealer as _};
-use relay_local::executor::{Executor, ExecutorOptions, StepOutput};
+use relay_local::executor::{Executor, ExecutorOptions, News, StepNews};
 use relay_model::knative_condition::Condition;
 use relay_model::tekton::{CustomRun, PipelineRun, PipelineRunStatus, TaskRun, TaskRunStatus};
 use serde_json::{Value, json};
@@ -70,11 +70,12 @@ impl Scene {
         let dir = tempfile::tempdir().unwrap();
         let tools = dir.path().join("tools");
         std::fs::create_dir(&tools).unwrap();
-        let (sender, mut receiver) = mpsc::channel::<StepOutput>(16);
+        let (sender, mut receiver) = mpsc::channel::<StepNews>(16);
         let output: Arc<Mutex<BTreeMap<String, String>>> = Arc::default();
         let sink = Arc::clone(&output);
         tokio::spawn(async move {
-            while let Some(StepOutput { run, step, bytes, .. }) = receiver.recv().await {
+            while let Some(StepNews { run, step, news }) = receiver.recv().await {
+                let News::Output { bytes, .. } = news else { continue };
                 let mut sink = sink.lock().unwrap();
                 let text = sink.entry(format!("{run}/{step}")).or_default();
                 text.push_str(&String::from_utf8_lossy(&bytes));
@@ -108,7 +109,7 @@ impl Scene {
 
     /// What a step of the run `r` has written, once everything that was sent has arrived.
     pub(crate) async fn output(&self, step: &str) -> String {
-        let channel = &self.options.output;
+        let channel = &self.options.news;
         while channel.capacity() < channel.max_capacity() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

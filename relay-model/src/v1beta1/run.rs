@@ -164,6 +164,9 @@ pub struct OutputStatus {
     #[serde(default, skip_serializing_if = "Value::is_null")]
     #[schemars(schema_with = "super::any")]
     pub value: Value,
+    /// Why the value is not shown, where it is too large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub omitted: Option<String>,
 }
 
 /// Something that was said about a step.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use relay_core::yaml::{Location, Node};
-use relay_core::{Number, Value};
+use relay_core::Value;
+use relay_core::yaml::{self, Location, Node};
 
 use super::finding::{Code, Finding, suggestion};
 use super::reader::{Findings, Section};
@@ -72,10 +72,11 @@ impl WorkflowFile {
 }
 
 fn typed(text: &str, default: Option<&Value>) -> Value {
-    let converted = match default {
-        Some(Value::Bool(_)) => text.parse().ok().map(Value::Bool),
-        Some(Value::Number(_)) => Number::parse_json(text).map(Value::Number),
-        _ => None,
+    let spelled = yaml::plain_scalar(text);
+    let fits = match default {
+        Some(Value::Bool(_)) => spelled.as_bool().is_some(),
+        Some(Value::Number(_)) => matches!(spelled, Value::Number(_)),
+        _ => false,
     };
-    converted.unwrap_or_else(|| Value::from(text))
+    if fits { spelled } else { Value::from(text) }
 }

@@ -164,6 +164,14 @@ pub(super) fn container(
         let message = format!("\"args\" of {} has to be a list", section.what);
         findings.add(Code::Type, node.location, message);
     }
+    for key in ["command", "inputFile"] {
+        if let Some(node) =
+            section.get(key).filter(|node| node.as_scalar().is_some_and(|t| t.is_empty()))
+        {
+            let message = format!("{key:?} of {} must not be empty", section.what);
+            findings.add(Code::Required, node.location, message);
+        }
+    }
     Container {
         image: section.required_text("image", findings).unwrap_or_default(),
         input: lines("input", findings),

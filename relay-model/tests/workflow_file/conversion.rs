@@ -79,6 +79,8 @@ fn values_are_bound_by_their_defaults() {
     assert_eq!(Value::map(values).to_json(), r#"{"b":false,"must":"","n":2.5,"t":"5"}"#);
     let values = file.bind(&texts(&[("b", "yes"), ("must", "=x=")])).unwrap();
     assert_eq!(Value::map(values).to_json(), r#"{"b":"yes","must":"=x="}"#);
+    let values = file.bind(&texts(&[("b", "False"), ("n", "0x10"), ("must", "7")])).unwrap();
+    assert_eq!(Value::map(values).to_json(), r#"{"b":false,"must":"7","n":16}"#);
     let findings = file.bind(&texts(&[("nn", "1")])).unwrap_err();
     let codes: Vec<_> = findings.iter().map(|finding| finding.code).collect();
     assert_eq!(codes, [Code::UnknownParameter, Code::MissingParameter]);

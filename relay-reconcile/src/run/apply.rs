@@ -10,13 +10,14 @@ use relay_model::annotation;
 use relay_model::tekton::{CustomRun, CustomRunStatus, PipelineRun};
 use relay_model::v1beta1::{Run, RunStatus};
 use serde_json::json;
+use tracing::warn;
 
 use super::objects::Names;
 use super::observe::World;
 use super::plan::{CANCELLED, Todo};
 use crate::context::FIELD_MANAGER;
 use crate::dependency::DependencyOf;
-use crate::error::{is_already_exists, is_not_found};
+use crate::error::{is_already_exists, is_not_found, is_refused};
 use crate::{Context, Error};
 
 /// What became of making an object that is made once.
@@ -54,19 +55,18 @@ where
         Err(error) => Err(error),
     };
     let found = found.map_err(Error::api("create", what))?;
-    let ours = DependencyOf::of(found.meta()).is_some_and(|of| of == DependencyOf::new(run));
-    Ok(if ours { Made::Ours(Arc::new(found)) } else { Made::Foreign })
-}
-
-/// Applies the mutable ConfigMap, of which we own our entries only.
-pub(super) async fn apply_mutable(context: &Context, map: &ConfigMap) -> Result<(), Error> {
-    let (namespace, name) = (map.namespace().unwrap_or_default(), map.name_any());
-    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    api.patch(&name, &params, &Patch::Apply(map))
-        .await
-        .map_err(Error::api("apply", format!("ConfigMap {namespace}/{name}")))?;
-    Ok(())
+    let of = DependencyOf::of(found.meta());
+    let own = DependencyOf::new(run);
+    let terminating = found.meta().deletion_timestamp.is_some();
+    if of.as_ref() == Some(&own) && !terminating {
+        return Ok(Made::Ours(Arc::new(found)));
+    }
+    // What an earlier run of this name left goes away by itself.
+    let left_over = of.is_some_and(|of| DependencyOf { uid: own.uid.clone(), ..of } == own);
+    if left_over || terminating {
+        return Err(Error::LeftOver { object: format!("{} {namespace}/{name}", K::kind(&())) });
+    }
+    Ok(Made::Foreign)
 }
 
 /// Sets the finalizer and the place of the run's objects, in one write before any of them is made.
@@ -154,11 +154,18 @@ async fn record(
 ) -> Result<(), Error> {
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &names.namespace);
     let patch = Patch::Merge(json!({ "data": entries }));
-    api.patch_metadata(&names.mutable, &patch_params(), &patch).await.map_err(Error::api(
-        "write to",
-        format!("ConfigMap {}/{}", names.namespace, names.mutable),
-    ))?;
-    Ok(())
+    match api.patch_metadata(&names.mutable, &patch_params(), &patch).await {
+        Ok(_) => Ok(()),
+        // A map that is full, or gone, must not keep the run from ending.
+        Err(error) if is_refused(&error) || is_not_found(&error) => {
+            warn!(map = names.mutable, %error, "statuses of steps could not be recorded");
+            Ok(())
+        }
+        Err(error) => {
+            let object = format!("ConfigMap {}/{}", names.namespace, names.mutable);
+            Err(Error::api("write to", object)(error))
+        }
+    }
 }
 
 async fn decide(

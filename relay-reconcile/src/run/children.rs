@@ -49,7 +49,11 @@ impl<K: Resource + Clone> Children<K> {
     pub(super) fn apply(&self, event: &Event<K>) {
         match event {
             Event::Init => lock(&self.relisted).clear(),
-            Event::InitApply(object) => insert(&self.relisted, object),
+            Event::InitApply(object) => {
+                insert(&self.relisted, object);
+                // It wakes its run at once, which has to find it.
+                insert(&self.known, object);
+            }
             Event::InitDone => {
                 let relisted = std::mem::take(&mut *lock(&self.relisted));
                 *lock(&self.known) = relisted;

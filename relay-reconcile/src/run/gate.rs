@@ -74,41 +74,45 @@ pub(super) fn decide(
     approval_timeout: SignedDuration,
 ) -> Verdict {
     let decided = |reason, message: String| Verdict::Decided { reason, message };
+    // One that is false decides, whatever is the matter with the others.
+    let is_false = |evaluation: &Result<Evaluation, _>| {
+        evaluation.as_ref().is_ok_and(|evaluation| evaluation.decide() == Decision::NotSatisfied)
+    };
     for ((name, _), evaluation) in step.conditions.dependencies.iter().zip(&evaluated.dependencies)
     {
-        if evaluation.as_ref().is_ok_and(|evaluation| evaluation.decide() == Decision::NotSatisfied)
-        {
+        if is_false(evaluation) {
             let message = format!("step {:?} did not succeed", name.as_str());
             return decided(GateReason::DependencyNotSucceeded, message);
         }
     }
+    let place = |index: usize| match evaluated.written.len() {
+        1 => "the condition".to_owned(),
+        _ => format!("condition {}", index + 1),
+    };
+    if let Some(index) = evaluated.written.iter().position(is_false) {
+        return decided(GateReason::ConditionFalse, format!("{} is not met", place(index)));
+    }
     let mut waiting = None;
     for (index, evaluation) in evaluated.written.iter().enumerate() {
-        let place = if evaluated.written.len() == 1 {
-            "the condition".to_owned()
-        } else {
-            format!("condition {}", index + 1)
-        };
-        match evaluation {
+        let place = place(index);
+        let evaluation = match evaluation {
+            Ok(evaluation) => evaluation,
             Err(error) => {
                 let message = format!("{place} cannot be evaluated: {error}");
                 return decided(GateReason::EvaluationError, message);
             }
-            Ok(evaluation) => match evaluation.decide() {
-                Decision::Satisfied => {}
-                Decision::NotSatisfied => {
-                    return decided(GateReason::ConditionFalse, format!("{place} is not met"));
+        };
+        match evaluation.decide() {
+            Decision::Satisfied | Decision::NotSatisfied => {}
+            Decision::TypeError(kind) => {
+                let message = format!("{place} is a {kind}, not a boolean");
+                return decided(GateReason::EvaluationError, message);
+            }
+            Decision::Unresolved => match missing(world, progress, evaluation) {
+                Some((reason, message)) => {
+                    return decided(reason, format!("{place} needs {message}"));
                 }
-                Decision::TypeError(kind) => {
-                    let message = format!("{place} is a {kind}, not a boolean");
-                    return decided(GateReason::EvaluationError, message);
-                }
-                Decision::Unresolved => match missing(world, progress, evaluation) {
-                    Some((reason, message)) => {
-                        return decided(reason, format!("{place} needs {message}"));
-                    }
-                    None => waiting = Some(format!("{place} waits for other steps")),
-                },
+                None => waiting = Some(format!("{place} waits for other steps")),
             },
         }
     }

@@ -44,4 +44,5 @@ mod snapshot;
 mod token;
 
 pub use controller::controller;
+pub use progress::TaskEnding;
 pub use reconcile::{Reconciler, reconcile};

@@ -59,17 +59,38 @@ pub(super) struct Limits {
 
 impl Limits {
     /// What the run's annotations say, and otherwise the settings.
-    pub(super) fn of(run: &Run, settings: &Settings) -> Self {
-        Self {
-            run: duration(run, annotation::TIMEOUT).or(settings.timeout),
-            step: duration(run, annotation::STEP_TIMEOUT).or(settings.step_timeout),
-        }
+    ///
+    /// # Errors
+    ///
+    /// When an annotation is no duration.
+    pub(super) fn of(run: &Run, settings: &Settings) -> Result<Self, InvalidDuration> {
+        // Zero is no limit, as it is for Tekton.
+        let limit = |given: Option<SignedDuration>| given.filter(|limit| !limit.is_zero());
+        duration(run, annotation::APPROVAL_TIMEOUT)?;
+        Ok(Self {
+            run: limit(duration(run, annotation::TIMEOUT)?.or(settings.timeout)),
+            step: limit(duration(run, annotation::STEP_TIMEOUT)?.or(settings.step_timeout)),
+        })
     }
 }
 
+/// An annotation that is no duration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the annotation {key} is {text:?}, which is no duration such as 1h30m")]
+pub(super) struct InvalidDuration {
+    key: String,
+    text: String,
+}
+
 /// A duration such as `1h30m` in an annotation.
-pub(super) fn duration(run: &Run, key: &str) -> Option<SignedDuration> {
-    run.metadata.annotations.as_ref()?.get(key)?.parse().ok()
+pub(super) fn duration(run: &Run, key: &str) -> Result<Option<SignedDuration>, InvalidDuration> {
+    let Some(text) = run.metadata.annotations.as_ref().and_then(|all| all.get(key)) else {
+        return Ok(None);
+    };
+    match text.parse::<SignedDuration>() {
+        Ok(duration) if !duration.is_negative() => Ok(Some(duration)),
+        _ => Err(InvalidDuration { key: key.to_owned(), text: text.clone() }),
+    }
 }
 
 /// Metadata of an object of a run: labels and annotations of the run go along, but for those of
@@ -168,9 +189,9 @@ pub(super) fn pipeline_run(
     names: &Names,
     owner: &ConfigMap,
     tokens: &[Option<String>],
+    limits: Limits,
     settings: &Settings,
 ) -> PipelineRun {
-    let limits = Limits::of(run, settings);
     let mut tasks = Vec::new();
     for (index, planned) in snapshot.steps.iter().enumerate() {
         let Some(step) = snapshot.workflow.spec.steps.get(index) else { continue };

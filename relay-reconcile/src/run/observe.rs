@@ -1,6 +1,6 @@
 //! What a reconcile looks at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use kube::Resource;
 use kube::api::ObjectMeta;
 use relay_model::knative_condition::Condition;
 use relay_model::tekton::{CustomRun, PipelineRun, PipelineRunStatus, TaskRun};
-use relay_model::v1beta1::{ConditionStatus, Run};
+use relay_model::v1beta1::{ConditionStatus, Run, RunStatus};
 use relay_store::StepRecord;
 use serde::{Deserialize, Serialize};
 
@@ -60,5 +60,9 @@ pub(super) struct World {
     pub(super) records: Vec<StepRecord>,
     /// What is asked of steps that the mutable ConfigMap does not say yet.
     pub(super) stored_state: BTreeMap<String, String>,
+    /// Children that the PipelineRun tells of and that are not there any more.
+    pub(super) lost: BTreeSet<String>,
+    /// What was reported last.
+    pub(super) before: RunStatus,
     pub(super) now: Timestamp,
 }

@@ -113,6 +113,10 @@ fn close(world: &World, gate: &CustomRun, verdict: Option<&Verdict>) -> Option<C
         let condition = Condition::succeeded(Some(false), "CustomRunCancelled", "", now);
         return Some(status(condition, Vec::new()));
     }
+    // Nothing is let pass any more once the run is to end.
+    if world.run.spec.is_cancelled() {
+        return None;
+    }
     let Verdict::Decided { reason, message } = verdict? else { return None };
     let result =
         |name: &str, value: &str| RunResult { name: name.to_owned(), value: value.to_owned() };

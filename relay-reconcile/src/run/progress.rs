@@ -5,10 +5,12 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use relay_core::{ConditionOutcome, ProcessState, StepStatus, WhenCondition};
 use relay_model::knative_condition::Condition;
-use relay_model::tekton::{CustomRun, GateReason, RESULT_REASON, TaskRun};
-use relay_model::v1beta1::ConditionStatus;
+use relay_model::tekton::{
+    CustomRun, GateReason, RESULT_REASON, TaskRun, TaskRunSpec, TaskRunStatus,
+};
+use relay_model::v1beta1::{self, ConditionStatus};
 
-use super::observe::{PipelineView, World};
+use super::observe::World;
 use super::snapshot::PlannedStep;
 
 /// How far a step has got.
@@ -35,6 +37,37 @@ impl Ended {
     }
 }
 
+/// How a TaskRun ended, in the words of `Run.status`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TaskEnding {
+    /// Whether its step succeeded.
+    pub succeeded: bool,
+    /// How its program ended, as far as the TaskRun knows.
+    pub exit_code: Option<i64>,
+    /// Why, in one word.
+    pub reason: String,
+    /// Why, for people.
+    pub message: String,
+}
+
+impl TaskEnding {
+    /// The ending that a TaskRun's status tells of; `None` while it goes on.
+    #[must_use]
+    pub fn of(status: &TaskRunStatus) -> Option<Self> {
+        let task =
+            TaskRun { status: Some(status.clone()), ..TaskRun::new("", TaskRunSpec::default()) };
+        let progress = of_task(&task, StepStatus::default(), Timestamp::UNIX_EPOCH);
+        let ended = progress.ended?;
+        Some(Self {
+            succeeded: progress.status.property("succeeded") == Some(true),
+            exit_code: progress.status.process.map(|process| process.exit_code),
+            reason: ended.reason,
+            message: ended.message,
+        })
+    }
+}
+
 /// The progress of all steps, in the order of the snapshot.
 pub(super) fn all(world: &World) -> Vec<Progress> {
     world
@@ -53,18 +86,34 @@ fn of(world: &World, step: &PlannedStep, reported: StepStatus) -> Progress {
     if let Some(task) = step.task.as_ref().and_then(|task| world.tasks.get(task)) {
         return of_task(task, reported, world.now);
     }
-    let gate = step.gate.as_ref().and_then(|gate| world.gates.get(gate));
-    if let Some((reason, message, time)) = gate.and_then(|gate| decided(gate)) {
-        let time = time.unwrap_or(world.now);
-        return of_decision(step, reason, message, time);
+    // What was said to have ended has ended, whatever became of its objects since.
+    if let Some(ended) = said_to_have_ended(world, step) {
+        return Progress { status: reported, ended: Some(ended) };
     }
-    match abandoned(&world.pipeline_run, step) {
+    let gate = step.gate.as_ref().and_then(|gate| world.gates.get(gate));
+    let decision = gate.and_then(|gate| decided(gate)).map(|(reason, message, time)| {
+        of_decision(step, reason, message, time.unwrap_or(world.now))
+    });
+    if let Some(decision) = decision.as_ref().filter(|decision| decision.ended.is_some()) {
+        return decision.clone();
+    }
+    match abandoned(world, step) {
         Some((reason, message)) => Progress {
             status: skipped(ConditionOutcome::NotSatisfied, world.now),
             ended: Some(Ended::new(reason, message)),
         },
-        None => Progress { status: reported, ended: None },
+        None => decision.unwrap_or(Progress { status: reported, ended: None }),
     }
+}
+
+fn said_to_have_ended(world: &World, step: &PlannedStep) -> Option<Ended> {
+    let stored = world.before.steps.iter().find(|stored| stored.name == step.name.as_str())?;
+    if !stored.condition("Completed").is_some_and(v1beta1::Condition::is_true) {
+        return None;
+    }
+    let succeeded = stored.condition("Succeeded")?;
+    let reason = succeeded.reason.as_deref().unwrap_or_default();
+    Some(Ended::new(reason, succeeded.message.clone().unwrap_or_default()))
 }
 
 /// What a gate decided, and when; `None` while it has not.
@@ -140,8 +189,7 @@ fn of_task(task: &TaskRun, reported: StepStatus, now: Timestamp) -> Progress {
         (Some(process), _) if process.exit_code == 0 && succeeded => Ended::new("Succeeded", ""),
         (Some(process), reason) => {
             let detail = terminated.and_then(|terminated| terminated.message.as_deref());
-            let detail = detail.or(condition.message.as_deref()).unwrap_or_default();
-            let (reason, message) = failure(process, reason, detail);
+            let (reason, message) = failure(process, reason, detail, condition.message.as_deref());
             Ended::new(reason, message)
         }
     };
@@ -154,30 +202,42 @@ fn of_task(task: &TaskRun, reported: StepStatus, now: Timestamp) -> Progress {
 }
 
 /// Why a task failed, in our words where Tekton's speak of tasks and containers.
-fn failure(process: ProcessState, reason: Option<&str>, detail: &str) -> (&'static str, String) {
+fn failure(
+    process: ProcessState,
+    reason: Option<&str>,
+    detail: Option<&str>,
+    message: Option<&str>,
+) -> (&'static str, String) {
+    let given = || detail.or(message).unwrap_or_default().to_owned();
     match reason {
         Some("TaskRunTimeout") => ("TimedOut", "the step exceeded its time".to_owned()),
         Some("TaskRunCancelled") => ("Cancelled", "the run was cancelled".to_owned()),
-        Some("Failed" | "FailureIgnored") | None if process.exit_code > 0 => {
+        // Tekton's own words say no more than the exit code.
+        Some("Failed" | "FailureIgnored") | None if process.exit_code > 0 && detail.is_none() => {
             ("Failed", format!("exit code {}", process.exit_code))
         }
-        Some("Failed" | "FailureIgnored") | None => ("Failed", detail.to_owned()),
-        Some(_) => ("CouldNotStart", detail.to_owned()),
+        Some("Failed" | "FailureIgnored") | None => ("Failed", given()),
+        Some(_) => ("CouldNotStart", given()),
     }
 }
 
 /// Why a step will not get its turn any more, once its PipelineRun has ended without it.
-fn abandoned(pipeline: &PipelineView, step: &PlannedStep) -> Option<(&'static str, &'static str)> {
-    let status = &pipeline.status;
+fn abandoned(world: &World, step: &PlannedStep) -> Option<(&'static str, &'static str)> {
+    let status = &world.pipeline_run.status;
     let condition = Condition::of(&status.conditions)?;
     if condition.status == ConditionStatus::Unknown {
         return None;
     }
+    if step.task.as_ref().is_some_and(|task| world.lost.contains(task)) {
+        return Some(("Lost", "the step's TaskRun was deleted"));
+    }
     let cut_off = matches!(condition.reason.as_deref(), Some("Cancelled" | "PipelineRunTimeout"));
     // Where there is a task, or a gate that was let come to its end, news of it are on the way.
     let awaited = status.child_references.iter().any(|child| {
-        let name = Some(&child.pipeline_task_name);
-        step.task.as_ref() == name || (!cut_off && step.gate.as_ref() == name)
+        let name = &child.pipeline_task_name;
+        let ours =
+            step.task.as_ref() == Some(name) || (!cut_off && step.gate.as_ref() == Some(name));
+        ours && !world.lost.contains(name)
     });
     if awaited {
         return None;

@@ -1,9 +1,10 @@
 //! One reconcile of a run, from observing to reporting.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -41,10 +42,19 @@ pub struct Reconciler {
 /// A run that goes on.
 #[derive(Clone, Debug)]
 struct Running {
+    names: Names,
     snapshot: Arc<Snapshot>,
     /// The status that was written last: what a watch shows may be older.
     status: RunStatus,
+    /// Before this time only what matters at once is written.
+    next_write: Timestamp,
 }
+
+/// How many times as long as a write took nothing is written after it, so that a run with very
+/// many steps is not slowed down by telling of each.
+const WRITE_SHARE: i32 = 20;
+/// The longest that news of a step wait to be written.
+const MAX_WRITE_PAUSE: SignedDuration = SignedDuration::from_secs(1);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -69,10 +79,15 @@ pub async fn reconcile(
         reconciler.forget(&uid);
         return Ok(Action::await_change());
     }
-    let (names, snapshot) = match reconciler.running(&uid) {
-        Some(running) => (names_of(&run)?, running.snapshot),
+    let running = match reconciler.running(&uid) {
+        Some(running) => running,
         None => match start(context, &run).await? {
-            Started::Running(names, snapshot) => (names, snapshot),
+            Started::Running(names, snapshot) => Running {
+                names,
+                snapshot,
+                status: run.status.clone().unwrap_or_default(),
+                next_write: Timestamp::MIN,
+            },
             Started::Waiting(status) => {
                 write_if_changed(context, &run, &status).await?;
                 // What it waits for is watched; this is for what was missed.
@@ -84,44 +99,64 @@ pub async fn reconcile(
             }
         },
     };
-    let before = reconciler
-        .running(&uid)
-        .map(|running| running.status)
-        .or_else(|| run.status.clone())
-        .unwrap_or_default();
-    let keep = |status: RunStatus| {
-        let running = Running { snapshot: Arc::clone(&snapshot), status };
-        lock(&reconciler.running).insert(uid.clone(), running);
-    };
-    let Some(world) = observe(context, reconciler, &run, &names, &snapshot).await? else {
+    if report::is_final(&running.status) {
+        // The watch has not shown it yet.
+        return Ok(Action::await_change());
+    }
+    let Some(world) = observe(context, reconciler, &run, &running).await? else {
         let message = "the PipelineRun was deleted before the run had ended";
         let now = context.clock.now();
-        let status = report::ended(&run, &before, false, "PipelineRunLost", message, now);
+        let status = report::ended(&run, &running.status, false, "PipelineRunLost", message, now);
         write_if_changed(context, &run, &status).await?;
         return Ok(Action::await_change());
     };
     let progress = progress::all(&world);
     let verdicts = verdicts(context, &world, &progress).await?;
     let todo = plan::plan(&world, &progress, &verdicts);
-    apply::apply(context, &world, &names, todo).await?;
-    let status = report::report(&world, &progress, &verdicts, &before);
-    if status != before {
-        apply::write_status(context, &run, &status).await?;
-    }
-    keep(status);
+    apply::apply(context, &world, &running.names, todo).await?;
+    let status = report::report(&world, &progress, &verdicts);
+    let (running, postponed) = publish(context, &run, running, status).await?;
+    lock(&reconciler.running).insert(uid, running);
     // Answers are watched, the end of waiting for one is not.
-    let deadline = verdicts.values().filter_map(|verdict| match verdict {
+    let deadlines = verdicts.values().filter_map(|verdict| match verdict {
         Verdict::Wait { until, .. } => *until,
         Verdict::Decided { .. } => None,
     });
-    Ok(match deadline.min() {
+    Ok(match deadlines.chain(postponed).min() {
         Some(until) => {
-            let left = until.duration_since(world.now);
-            let left = Duration::try_from(left).unwrap_or_default();
+            let left = Duration::try_from(until.duration_since(world.now)).unwrap_or_default();
             Action::requeue(left + Duration::from_millis(1))
         }
         None => Action::await_change(),
     })
+}
+
+/// Writes a status that differs from the last one, or says when it is time to.
+async fn publish(
+    context: &Context,
+    run: &Run,
+    running: Running,
+    status: RunStatus,
+) -> Result<(Running, Option<Timestamp>), Error> {
+    if status == running.status {
+        return Ok((running, None));
+    }
+    let start = context.clock.now();
+    let completed = |status: &RunStatus| {
+        let condition = status.condition("Completed");
+        condition.map(|condition| (condition.status, condition.reason.clone()))
+    };
+    // The beginning, the end, and a question do not wait.
+    let urgent = completed(&status) != completed(&running.status);
+    if !urgent && start < running.next_write {
+        let next_write = running.next_write;
+        return Ok((running, Some(next_write)));
+    }
+    apply::write_status(context, run, &status).await?;
+    let end = context.clock.now();
+    let pause = (end.duration_since(start) * WRITE_SHARE).min(MAX_WRITE_PAUSE);
+    let next_write = end.saturating_add(pause).unwrap_or(Timestamp::MAX);
+    Ok((Running { status, next_write, ..running }, None))
 }
 
 impl Default for Reconciler {
@@ -287,12 +322,28 @@ async fn begin(
         let message = format!("there is no namespace {:?}", names.namespace);
         return Ok(Started::Waiting(report::waiting(run, "NamespaceNotFound", &message, now)));
     };
+    let before = run.status.clone().unwrap_or_default();
+    let failed = |reason: &str, message: &str| {
+        Ok(Started::Ended(report::ended(run, &before, false, reason, message, now)))
+    };
+    let limits = match Limits::of(run, &context.settings) {
+        Ok(limits) => limits,
+        Err(error) => return failed("InvalidRun", &error.to_string()),
+    };
     let mutable = objects::mutable(run, &snapshot, &names, &owner);
-    apply::apply_mutable(context, &mutable).await?;
-    let limits = Limits::of(run, &context.settings);
+    match apply::create(context, run, &mutable).await? {
+        Made::Ours(_) => {}
+        Made::Foreign => {
+            let (namespace, name) = (&names.namespace, &names.mutable);
+            let message = format!("{namespace}/{name} belongs to something else");
+            return failed("NameConflict", &message);
+        }
+        Made::Refused(message) => return failed("InvalidRun", &message),
+    }
     let tokens = token::sealed(context, run, &snapshot, &names, &namespace_uid, limits.run).await?;
     let settings = &context.settings;
-    let pipeline_run = objects::pipeline_run(run, &snapshot, &names, &owner, &tokens, settings);
+    let pipeline_run =
+        objects::pipeline_run(run, &snapshot, &names, &owner, &tokens, limits, settings);
     let before = run.status.clone().unwrap_or_default();
     let failed = |reason: &str, message: &str| {
         Ok(Started::Ended(report::ended(run, &before, false, reason, message, now)))
@@ -379,14 +430,15 @@ async fn observe(
     context: &Context,
     reconciler: &Reconciler,
     run: &Arc<Run>,
-    names: &Names,
-    snapshot: &Arc<Snapshot>,
+    running: &Running,
 ) -> Result<Option<World>, Error> {
+    let Running { names, snapshot, .. } = running;
     let Some(pipeline_run) = pipeline_run(context, reconciler, names).await? else {
         return Ok(None);
     };
     let tasks = reconciler.task_runs.of(&names.namespace, &names.pipeline_run);
     let gates = reconciler.gates.of(&names.namespace, &names.pipeline_run);
+    let lost = lost(context, names, &pipeline_run, &tasks, &gates).await?;
     let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &names.namespace);
     let what = format!("ConfigMap {}/{}", names.namespace, names.mutable);
     let mutable = maps.get_opt(&names.mutable).await.map_err(Error::api("read", what))?;
@@ -400,8 +452,46 @@ async fn observe(
         gates,
         records,
         stored_state: data,
+        lost,
+        before: running.status.clone(),
         now: context.clock.now(),
     }))
+}
+
+/// The children that a PipelineRun which has ended tells of, and that are not there. That is only
+/// said after asking: news of them may be on the way.
+async fn lost(
+    context: &Context,
+    names: &Names,
+    pipeline_run: &PipelineView,
+    tasks: &BTreeMap<String, Arc<TaskRun>>,
+    gates: &BTreeMap<String, Arc<CustomRun>>,
+) -> Result<BTreeSet<String>, Error> {
+    let mut lost = BTreeSet::new();
+    let status = &pipeline_run.status;
+    if !relay_model::knative_condition::Condition::is_done(&status.conditions) {
+        return Ok(lost);
+    }
+    for child in &status.child_references {
+        let task = &child.pipeline_task_name;
+        if tasks.contains_key(task) || gates.contains_key(task) {
+            continue;
+        }
+        let namespace = &names.namespace;
+        let what = format!("{} {namespace}/{}", child.kind, child.name);
+        let client = context.client.clone();
+        let found = if child.kind == "TaskRun" {
+            let api: Api<TaskRun> = Api::namespaced(client, namespace);
+            api.get_metadata_opt(&child.name).await.map(|found| found.is_some())
+        } else {
+            let api: Api<CustomRun> = Api::namespaced(client, namespace);
+            api.get_metadata_opt(&child.name).await.map(|found| found.is_some())
+        };
+        if !found.map_err(Error::api("read", what))? {
+            lost.insert(task.clone());
+        }
+    }
+    Ok(lost)
 }
 
 /// The PipelineRun as it was seen last. That there is none is only said after asking.
@@ -426,8 +516,9 @@ async fn verdicts(
     world: &World,
     progress: &[progress::Progress],
 ) -> Result<BTreeMap<String, Verdict>, Error> {
-    let waits = objects::duration(&world.run, annotation::APPROVAL_TIMEOUT)
-        .unwrap_or(context.settings.approval_timeout);
+    // What is no duration was refused when the run began; what became none since is not heard.
+    let waits = objects::duration(&world.run, annotation::APPROVAL_TIMEOUT).ok().flatten();
+    let waits = waits.unwrap_or(context.settings.approval_timeout);
     let mut verdicts = BTreeMap::new();
     for step in &world.snapshot.steps {
         let Some((task, gate)) =

@@ -24,14 +24,13 @@ const MAX_OUTPUTS: usize = 512 << 10;
 /// The reason of `Completed` while an answer is waited for.
 const WAITING_FOR_APPROVAL: &str = "WaitingForApproval";
 
-/// The status of a run that has started. `verdicts` are those on the gates that wait, `before` is
-/// what was reported last.
+/// The status of a run that has started. `verdicts` are those on the gates that wait.
 pub(super) fn report(
     world: &World,
     progress: &[Progress],
     verdicts: &BTreeMap<String, Verdict>,
-    before: &RunStatus,
 ) -> RunStatus {
+    let before = &world.before;
     let asks = |step: &PlannedStep| {
         let verdict = step.gate.as_ref().and_then(|gate| verdicts.get(gate));
         matches!(verdict, Some(Verdict::Wait { until: Some(_), .. }))
@@ -219,7 +218,8 @@ fn outputs(record: &StepRecord, room: &mut usize) -> Vec<OutputStatus> {
             *room -= size;
         }
         let value = if shown { output.value.clone() } else { Value::Null };
-        outputs.push(OutputStatus { name: name.clone(), sensitive, value });
+        let omitted = (!shown && !sensitive).then(|| format!("{size} bytes are too many to show"));
+        outputs.push(OutputStatus { name: name.clone(), sensitive, value, omitted });
     }
     outputs
 }

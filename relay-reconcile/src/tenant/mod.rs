@@ -20,7 +20,8 @@
 //!
 //! # Errors
 //!
-//! Failed calls are tried again with back-off; what needs a person is a condition.
+//! Failed calls are tried again after two seconds; what needs a person is a condition, and is looked
+//! at again every half minute.
 
 mod controller;
 mod reconcile;

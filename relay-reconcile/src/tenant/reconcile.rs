@@ -62,8 +62,9 @@ pub async fn reconcile(tenant: Arc<Tenant>, context: &Context) -> Result<Action,
             .await
             .map_err(Error::api("write the status of", format!("Tenant {own}/{name}")))?;
     }
-    Ok(match state {
-        NamespaceState::Ready => Action::await_change(),
+    // Secrets and namespaces of others are not watched.
+    Ok(match (state, token) {
+        (NamespaceState::Ready, TokenState::Found) => Action::await_change(),
         _ => Action::requeue(Duration::from_secs(30)),
     })
 }
@@ -101,7 +102,7 @@ async fn manage(context: &Context, tenant: &Tenant, name: &str) -> Result<Namesp
             Ok(_) => Ok(NamespaceState::Ready),
             // Made by somebody in between: look at it again.
             Err(error) if is_already_exists(&error) => Ok(NamespaceState::Missing),
-            Err(error) if is_refused(&error) => Ok(NamespaceState::Reserved),
+            Err(error) if is_refused(&error) => Ok(NamespaceState::Refused(error.to_string())),
             Err(error) => Err(Error::api("create", what)(error)),
         };
     };

@@ -16,6 +16,8 @@ pub(super) enum NamespaceState {
     Reserved,
     /// It is not there.
     Missing,
+    /// The API server does not let it be made.
+    Refused(String),
 }
 
 /// What was found of the token of the event sink.
@@ -78,6 +80,9 @@ fn namespace_condition(namespace: &str, state: &NamespaceState, now: Timestamp) 
             "NamespaceReserved",
             format!("The namespace {namespace} is none that a tenant may have."),
         ),
+        NamespaceState::Refused(message) => {
+            (Some(false), "NamespaceError", format!("The namespace {namespace}: {message}"))
+        }
         NamespaceState::Missing => {
             (None, "NamespaceNotFound", format!("The namespace {namespace} does not exist."))
         }

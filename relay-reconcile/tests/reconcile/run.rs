@@ -214,7 +214,7 @@ async fn endings() {
             "false decides, whatever else is missing",
             json!([{"name": "a", "image": "i", "when": ["${secrets.none == 1}", false]}]),
             vec![],
-            vec!["a: False EvaluationError", "run: True"],
+            vec!["a: False ConditionFalse", "run: True"],
         ),
     ] {
         let world = World::running();

@@ -6,14 +6,18 @@ use std::path::Path;
 
 use futures::StreamExt as _;
 use relay_core::Value;
-use relay_local::{Engine, EngineError, Event, Finished, Run, Submission};
+use relay_local::{Engine, EngineError, Event, Run, Submission};
 use relay_model::workflow_file::{Finding, Level, WorkflowFile};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::print::Times;
 use crate::{Out, files, print};
 
 /// Nothing was started.
 const NOT_STARTED: u8 = 2;
+/// A second signal came before the steps had ended.
+const CANCELLED: u8 = 130;
 
 /// Runs a file; the exit code.
 pub(crate) async fn run(path: &Path, parameters: &[(String, String)], out: Out) -> u8 {
@@ -23,11 +27,12 @@ pub(crate) async fn run(path: &Path, parameters: &[(String, String)], out: Out) 
     };
     let width = file.steps.iter().map(|step| step.name.len()).max().unwrap_or_default();
     if file.steps.is_empty() {
-        print::error("nothing to do: the workflow has no steps");
+        // There is nobody left to tell that standard error is gone.
+        let _ = writeln!(io::stderr(), "nothing to do: the workflow has no steps");
         return 0;
     }
     match carry_out(&file, values, out, width).await {
-        Ok(finished) => finished.outcome.exit_code(),
+        Ok(code) => code,
         Err(error) => {
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
             print::error(&format!("{error}{}", cause.unwrap_or_default()));
@@ -77,41 +82,67 @@ async fn carry_out(
     values: BTreeMap<String, Value>,
     out: Out,
     width: usize,
-) -> Result<Finished, EngineError> {
+) -> Result<u8, EngineError> {
     let ni = std::env::current_exe().map_err(|source| EngineError::Machine {
         doing: "find the program itself, which steps use as ni",
         source,
     })?;
     let mut run = Engine::new(ni).start(Submission::new(file, values)).await?;
     let name = run.name().to_owned();
-    let times = follow(&mut run, out, width).await?;
+    let Some(times) = follow(&mut run, out, width).await? else { return Ok(CANCELLED) };
     let finished = run.finish().await?;
     if out == Out::Text {
         let _ = print::summary(&finished, &name, &times, &mut io::stderr().lock());
     }
-    Ok(finished)
+    Ok(finished.outcome.exit_code())
 }
 
-/// Prints events until the run has ended. An interrupt cancels it, and so does an output that
-/// nobody reads any more.
-async fn follow(run: &mut Run, out: Out, width: usize) -> Result<Times, EngineError> {
+/// Prints events until the run has ended. A signal cancels it, and so does an output that nobody
+/// reads any more; a second signal does not wait for the steps.
+async fn follow(run: &mut Run, out: Out, width: usize) -> Result<Option<Times>, EngineError> {
     let mut times = Times::default();
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut signals = Signals::new()?;
     let mut cancelled = false;
     loop {
         let event = tokio::select! {
             event = next(run) => event,
-            _ = &mut interrupted, if !cancelled => {
-                cancelled = true;
+            () = signals.next() => {
+                if std::mem::replace(&mut cancelled, true) {
+                    return Ok(None);
+                }
                 run.cancel().await?;
                 continue;
             }
         };
-        let Some(event) = event else { return Ok(times) };
+        let Some(event) = event else { return Ok(Some(times)) };
         times.see(&event);
         if show(&event, out, width).is_err() && !cancelled {
             cancelled = true;
             run.cancel().await?;
+        }
+    }
+}
+
+/// The signals that end a run.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn new() -> Result<Self, EngineError> {
+        let listen = |kind| {
+            signal(kind)
+                .map_err(|source| EngineError::Machine { doing: "listen to signals", source })
+        };
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let [interrupt, terminate, hangup] = kinds.map(listen);
+        Ok(Self([interrupt?, terminate?, hangup?]))
+    }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
     }
 }

@@ -4,11 +4,24 @@ use std::sync::Arc;
 
 use super::{Cursor, Evaluator, Partial, Scope};
 use crate::expr::environment::{Known, Wanted};
-use crate::expr::error::{Cause, Error};
+use crate::expr::error::{Cause, Error, Frame};
 use crate::expr::reference::{Collection, Reference};
 use crate::expr::syntax::{Expr, Start};
 use crate::expr::tree::Node;
 use crate::value::{Map, Value};
+
+/// A key of a path. One that was computed may be secret, or come from one.
+struct Key {
+    value: Value,
+    computed: bool,
+}
+
+impl Key {
+    fn frame(&self) -> Frame {
+        let text = key_text(&self.value).unwrap_or_else(|| format!("<{}>", self.value.kind()));
+        if self.computed { Frame::Computed(text) } else { Frame::Path(text) }
+    }
+}
 
 impl Evaluator<'_> {
     pub(super) fn path(
@@ -18,19 +31,19 @@ impl Evaluator<'_> {
         scope: Scope<'_>,
     ) -> Result<Partial, Error> {
         let mut values = Vec::with_capacity(keys.len());
-        for key in keys {
-            let key = self.expr(key, scope)?;
+        for expr in keys {
+            let key = self.expr(expr, scope)?;
             if !key.complete {
                 return Ok(Partial::unresolved(Value::Null));
             }
-            values.push(key.value);
+            values.push(Key { computed: !matches!(expr, Expr::Literal(_)), value: key.value });
         }
         match (scope.root, start) {
             (None, Start::Root) => self.whole_root(&values),
             (None, Start::Name(name)) => self.named(name, &values),
             (Some(root), Start::Root) => self.descend(root.clone(), &values),
             (Some(root), Start::Name(name)) => {
-                values.insert(0, Value::Text(name.clone()));
+                values.insert(0, Key { computed: false, value: Value::Text(name.clone()) });
                 self.descend(root.clone(), &values)
             }
         }
@@ -38,18 +51,19 @@ impl Evaluator<'_> {
 
     /// Follows keys through trees and data, and evaluates what is there. A container whose members
     /// are partly unresolvable is given as far as it goes; anything else unresolvable is null.
-    pub(crate) fn descend(&mut self, from: Cursor<'_>, keys: &[Value]) -> Result<Partial, Error> {
+    fn descend(&mut self, from: Cursor<'_>, keys: &[Key]) -> Result<Partial, Error> {
         let mut passed = Vec::new();
-        let in_path = |error: Error, passed: &[String]| passed.iter().rev().fold(error, Error::at);
+        let in_path = |error: Error, passed: &[Frame]| {
+            passed.iter().rev().cloned().fold(error, Error::within)
+        };
         let mut cursor = from;
         for key in keys {
             cursor = match self.concrete(cursor).map_err(|error| in_path(error, &passed))? {
                 Some(cursor) => cursor,
                 None => return Ok(Partial::unresolved(Value::Null)),
             };
-            let text = key_text(key).unwrap_or_else(|| format!("<{}>", key.kind()));
-            passed.push(text);
-            cursor = select(cursor, key).map_err(|error| in_path(error, &passed))?;
+            passed.push(key.frame());
+            cursor = select(cursor, &key.value).map_err(|error| in_path(error, &passed))?;
         }
         match cursor {
             Cursor::Data(value) => Ok(Partial::complete(value)),
@@ -76,7 +90,7 @@ impl Evaluator<'_> {
     }
 
     /// A path that starts at a name of a template.
-    fn named(&mut self, name: &Arc<str>, keys: &[Value]) -> Result<Partial, Error> {
+    fn named(&mut self, name: &Arc<str>, keys: &[Key]) -> Result<Partial, Error> {
         let collection = match name.as_ref() {
             "parameters" => Some(Collection::Parameters),
             "secrets" => Some(Collection::Secrets),
@@ -91,8 +105,8 @@ impl Evaluator<'_> {
         };
         let mut names = Vec::with_capacity(depth);
         for key in keys.iter().take(depth) {
-            let key_name = key_text(key).ok_or_else(|| {
-                Error::from(Cause::BadKeyType(key.kind())).at(&key.kind()).at(name)
+            let key_name = key_text(&key.value).ok_or_else(|| {
+                Error::from(Cause::BadKeyType(key.value.kind())).within(key.frame()).at(name)
             })?;
             names.push(Arc::<str>::from(key_name));
         }
@@ -106,7 +120,6 @@ impl Evaluator<'_> {
         }
         let mut names = names.into_iter();
         let (first, second) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
-        let passed = [name.to_string(), first.to_string(), second.to_string()];
         let reference = match collection {
             Some(Collection::Parameters) => Reference::Parameter { name: first },
             Some(Collection::Secrets) => Reference::Secret { name: first },
@@ -117,16 +130,18 @@ impl Evaluator<'_> {
         let Some(value) = self.reference(&reference) else {
             return Ok(Partial::unresolved(Value::Null));
         };
-        let rest = keys.get(depth..).unwrap_or_default();
-        self.descend(Cursor::Data(value), rest)
-            .map_err(|error| passed.iter().take(depth + 1).rev().fold(error, Error::at))
+        let (passed, rest) = keys.split_at_checked(depth).unwrap_or_default();
+        self.descend(Cursor::Data(value), rest).map_err(|error| {
+            passed.iter().rev().map(Key::frame).fold(error, Error::within).at(name.as_ref())
+        })
     }
 
     /// `${$}`: all collections but the statuses.
-    fn whole_root(&mut self, keys: &[Value]) -> Result<Partial, Error> {
+    fn whole_root(&mut self, keys: &[Key]) -> Result<Partial, Error> {
         if let Some((first, rest)) = keys.split_first() {
-            let name = key_text(first)
-                .ok_or_else(|| Error::from(Cause::BadKeyType(first.kind())).at(&first.kind()))?;
+            let name = key_text(&first.value).ok_or_else(|| {
+                Error::from(Cause::BadKeyType(first.value.kind())).within(first.frame())
+            })?;
             return self.named(&name.into(), rest);
         }
         let mut complete = true;

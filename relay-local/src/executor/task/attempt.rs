@@ -23,7 +23,7 @@ use super::report::{End, Report};
 use super::runtime::METADATA_API_URL;
 use super::stop::{Stop, Why};
 use crate::executor::changes::Identity;
-use crate::executor::{StepOutput, duration, persist, sleep_until};
+use crate::executor::{News, StepNews, duration, persist, sleep_until};
 
 /// How long one attempt at an exchange with the metadata API may take, as in pods.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -74,7 +74,14 @@ impl Runtime {
         // What has not begun is left to whoever comes after this engine.
         let is_untouched = end == End::NotStarted && report.is_new() && why == Some(Why::Shutdown);
         if why != Some(Why::Deleted) && !is_untouched {
-            attempt.write(&report.done(&end, why, self.clock.now())).await;
+            let status = report.done(&end, why, self.clock.now());
+            let told = attempt.tell(News::Ended(Box::new(status.clone())));
+            match why {
+                None => told.await,
+                // What was stopped does not wait for a reader that stands still.
+                Some(_) => drop(tokio::time::timeout(LINGER, told).await),
+            }
+            attempt.write(&status).await;
         }
         if !self.keep {
             let directory = attempt.directory();
@@ -110,7 +117,10 @@ impl Attempt<'_> {
         let status = report.running(self.runtime.clock.now());
         let cancel = CancellationToken::new();
         let step = async {
-            let mut step = std::pin::pin!(self.step(&cancel));
+            let mut step = std::pin::pin!(async {
+                self.tell(News::Started).await;
+                self.step(&cancel).await
+            });
             let why = tokio::select! {
                 biased;
                 end = &mut step => return (end, None),
@@ -245,12 +255,9 @@ impl Attempt<'_> {
     /// Plays the entrypoint's sequence and passes on the output.
     async fn play(&self, entrypoint: Entrypoint, cancel: &CancellationToken) -> End {
         let (sender, mut chunks) = mpsc::channel::<Chunk>(1);
-        let (run, step) = self.names();
         let passing = async {
             while let Some(Chunk { stream, bytes }) = chunks.recv().await {
-                let (run, step) = (Arc::clone(&run), Arc::clone(&step));
-                // Fails when nobody listens any more, which is the receiver's affair.
-                drop(self.runtime.output.send(StepOutput { run, step, stream, bytes }).await);
+                self.tell(News::Output { stream, bytes }).await;
             }
         };
         let over = CancellationToken::new();
@@ -283,6 +290,12 @@ impl Attempt<'_> {
             }
             Err(error) => End::Unknown(error.to_string()),
         }
+    }
+
+    async fn tell(&self, news: News) {
+        let (run, step) = self.names();
+        // Fails when nobody listens any more, which is the receiver's affair.
+        drop(self.runtime.news.send(StepNews { run, step, news }).await);
     }
 
     async fn write(&self, status: &relay_model::tekton::TaskRunStatus) {

@@ -82,7 +82,9 @@ impl Report {
                 "Failed" | "FailureIgnored" => "Error".to_owned(),
                 other => other.to_owned(),
             }),
-            message: (!succeeded).then(|| message.clone()),
+            // A container that just exits leaves no message; what else happened is said here.
+            message: (!succeeded && !matches!(end, End::Played(Ended::Exited { .. })))
+                .then(|| message.clone()),
         };
         TaskRunStatus {
             conditions: vec![Condition::succeeded(Some(succeeded), reason, &message, now)],

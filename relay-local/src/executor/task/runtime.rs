@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::config_map::ConfigMaps;
 use super::credentials::Credentials;
-use crate::executor::{ExecutorOptions, SetupError, StepOutput, open_files};
+use crate::executor::{ExecutorOptions, SetupError, StepNews, open_files};
 
 /// The variable by which a step knows the metadata API, and itself to it.
 pub(super) const METADATA_API_URL: &str = "METADATA_API_URL";
@@ -32,7 +32,7 @@ pub(in crate::executor) struct Runtime {
     pub(super) work_dir: PathBuf,
     pub(super) tools_dir: PathBuf,
     pub(super) metadata_api: Option<SocketAddr>,
-    pub(super) output: mpsc::Sender<StepOutput>,
+    pub(super) news: mpsc::Sender<StepNews>,
     pub(super) images: BTreeMap<String, PathBuf>,
     pub(super) grace: Duration,
     pub(super) keep: bool,
@@ -56,7 +56,7 @@ impl Runtime {
             work_dir: options.work_dir.clone(),
             tools_dir: options.tools_dir.clone(),
             metadata_api: options.metadata_api,
-            output: options.output.clone(),
+            news: options.news.clone(),
             images: options.images.clone(),
             grace: options.grace,
             keep: options.keep,

@@ -21,7 +21,7 @@ doc:
 
 # Ring 3: the same suites against the API server of $KUBECONFIG.
 cluster:
-    cargo test --workspace --locked -- --ignored
+    cargo test -p kube-memory -p relay-reconcile --locked -- --ignored
 
 # Everything that CI runs.
 ci:
@@ -29,4 +29,5 @@ ci:
 
 # Ring 4: what takes too long for every change.
 nightly: ci
+    cargo test --release --locked -p relay-local --test executor -- --ignored --nocapture --test-threads 1
     PROPTEST_CASES=20000 cargo test --workspace --locked --release

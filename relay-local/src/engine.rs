@@ -15,14 +15,11 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource};
 use kube_memory::MemoryCluster;
 use relay_core::{
-    Clock, Hs256Key, MemorySecrets, SealKeys, SecretStore, SystemClock, TokenSealer, Value,
+    Clock, Hs256Key, MemorySecrets, SealKeys, SecretStore, StoreError, SystemClock, TokenSealer,
 };
 use relay_metadata::{ConfigMapStores, Router, TokenAuthenticator};
-use relay_model::v1beta1::{
-    self, RunSpec, RunStatus, Tenant, TenantSpec, Workflow, WorkflowReference,
-};
-use relay_model::workflow_file::WorkflowFile;
-use relay_model::{annotation, tekton};
+use relay_model::tekton::{self, APPROVAL};
+use relay_model::v1beta1::{self, RunStatus};
 use relay_reconcile::{Context, Settings};
 use serde_json::json;
 use tempfile::TempDir;
@@ -34,8 +31,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::Event;
 use crate::executor::{Executor, ExecutorOptions, SetupError, StepNews};
+use crate::mask::Masks;
 use crate::narrator::Narrator;
 use crate::outcome::Outcome;
+use crate::submission::{Answer, Submission};
 
 /// How many events, and newss of output, wait for a slow reader. Steps wait beyond that.
 const BACKLOG: usize = 256;
@@ -50,14 +49,7 @@ pub struct Engine {
     secrets: Arc<dyn SecretStore>,
     clock: Arc<dyn Clock>,
     max_parallel: usize,
-}
-
-/// What is to be run.
-#[derive(Clone, Debug)]
-pub struct Submission {
-    workflow: Workflow,
-    parameters: BTreeMap<String, Value>,
-    annotations: BTreeMap<String, String>,
+    images: BTreeMap<String, PathBuf>,
 }
 
 /// Why a run could not be started, or what became of it cannot be said.
@@ -76,6 +68,9 @@ pub enum EngineError {
     /// The executor could not be set up.
     #[error("could not set up the executor")]
     Executor(#[from] SetupError),
+    /// Secrets could not be read, so that they could not be masked.
+    #[error("could not read the secrets")]
+    Secrets(#[source] StoreError),
     /// The engine's own API refused an object.
     #[error("could not submit {object}")]
     Submit {
@@ -96,20 +91,8 @@ pub enum EngineError {
 pub struct Finished {
     /// In a word.
     pub outcome: Outcome,
-    /// In full.
+    /// In full, with the values of secrets masked.
     pub status: RunStatus,
-}
-
-impl Submission {
-    /// The workflow of a file, with these values of its parameters.
-    #[must_use]
-    pub fn new(file: &WorkflowFile, parameters: BTreeMap<String, Value>) -> Self {
-        let workflow = file.convert(None).workflow;
-        // Nobody is asked on behalf of a program: an approval that nobody answers is over at once.
-        let annotations =
-            BTreeMap::from([(annotation::APPROVAL_TIMEOUT.to_owned(), "0s".to_owned())]);
-        Self { workflow, parameters, annotations }
-    }
 }
 
 impl Engine {
@@ -120,6 +103,7 @@ impl Engine {
             secrets: Arc::new(MemorySecrets::default()),
             clock: Arc::new(SystemClock),
             max_parallel: 256,
+            images: BTreeMap::new(),
         }
     }
 
@@ -135,12 +119,20 @@ impl Engine {
         Self { max_parallel, ..self }
     }
 
+    /// With a program in the place of an image, for steps that name nothing else.
+    #[must_use]
+    pub fn with_image(mut self, image: &str, program: impl Into<PathBuf>) -> Self {
+        self.images.insert(image.to_owned(), program.into());
+        self
+    }
+
     /// Starts a run. It goes on in the background, and waits while its events are not read.
     ///
     /// # Errors
     ///
     /// When the engine cannot be set up, or the workflow is refused.
     pub async fn start(&self, submission: Submission) -> Result<Run, EngineError> {
+        let masks = Arc::new(Masks::of(&*self.secrets).await.map_err(EngineError::Secrets)?);
         let machine = |doing| move |source| EngineError::Machine { doing, source };
         let directory = tempfile::Builder::new()
             .prefix("relay-")
@@ -204,12 +196,20 @@ impl Engine {
             drop(guard);
         });
 
-        let name = submit(&client, submission).await?;
+        let name = submit(&client, &submission).await?;
         let (events, receiver) = mpsc::channel(BACKLOG);
-        let story = tokio::spawn(tell(client.clone(), name.clone(), output, events, lost));
+        let story = tokio::spawn(tell(
+            client.clone(),
+            Narrator::new(&name, Arc::clone(&masks)),
+            name.clone(),
+            output,
+            events,
+            lost,
+        ));
         Ok(Run {
             name,
             client,
+            masks,
             events: ReceiverStream::new(receiver),
             story,
             steps,
@@ -233,6 +233,7 @@ impl Engine {
             ExecutorOptions::new(directory.path().join("steps"), tools_dir, sealer, output);
         options.metadata_api = Some(address);
         options.max_parallel = self.max_parallel;
+        options.images.clone_from(&self.images);
         options.clock = Arc::clone(&self.clock);
         Ok(Executor::new(client.clone(), options)?)
     }
@@ -242,6 +243,7 @@ impl Engine {
 pub struct Run {
     name: String,
     client: Client,
+    masks: Arc<Masks>,
     events: ReceiverStream<Event>,
     story: JoinHandle<Option<RunStatus>>,
     steps: JoinHandle<()>,
@@ -264,17 +266,30 @@ impl Run {
         &mut self.events
     }
 
+    /// Answers an approval. An answer to a question that is over means nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the engine is gone.
+    pub async fn answer(&self, step: &str, answer: Answer) -> Result<(), EngineError> {
+        let state = json!({step: {APPROVAL: answer.as_str()}});
+        self.patch(&json!({"spec": {"state": {"steps": state}}})).await
+    }
+
     /// Cancels the run. Its events go on until all its steps have ended.
     ///
     /// # Errors
     ///
     /// When the engine is gone.
     pub async fn cancel(&self) -> Result<(), EngineError> {
+        self.patch(&json!({"spec": {"state": {"workflow": {"cancel": true}}}})).await
+    }
+
+    async fn patch(&self, patch: &serde_json::Value) -> Result<(), EngineError> {
         let api: Api<v1beta1::Run> = Api::namespaced(self.client.clone(), NAMESPACE);
-        let patch = Patch::Merge(json!({"spec": {"state": {"workflow": {"cancel": true}}}}));
-        api.patch_metadata(&self.name, &PatchParams::default(), &patch)
+        api.patch_metadata(&self.name, &PatchParams::default(), &Patch::Merge(patch))
             .await
-            .map_err(refused(format!("the cancelling of {}", self.name)))?;
+            .map_err(refused(format!("a change of {}", self.name)))?;
         Ok(())
     }
 
@@ -285,7 +300,8 @@ impl Run {
     /// [`EngineError::Lost`] when the engine ended before the run.
     pub async fn finish(mut self) -> Result<Finished, EngineError> {
         while self.events.next().await.is_some() {}
-        let status = (&mut self.story).await.ok().flatten().ok_or(EngineError::Lost)?;
+        let mut status = (&mut self.story).await.ok().flatten().ok_or(EngineError::Lost)?;
+        self.masks.status(&mut status);
         self.stop_steps.cancel();
         drop((&mut self.steps).await);
         self.stop.cancel();
@@ -324,22 +340,12 @@ fn refused(object: String) -> impl FnOnce(kube::Error) -> EngineError {
     move |source| EngineError::Submit { object, source: Box::new(source) }
 }
 
-async fn submit(client: &Client, submission: Submission) -> Result<String, EngineError> {
-    let Submission { workflow, parameters, annotations } = submission;
-    let tenant = Tenant::new(&workflow.spec.tenant_ref.name, TenantSpec::default());
-    let workflow_name = workflow.metadata.name.clone().unwrap_or_default();
-    let name = relay_model::name::dns_label(&format!("{workflow_name}-1"));
-    let spec = RunSpec {
-        workflow_ref: WorkflowReference { name: workflow_name },
-        parameters,
-        ..RunSpec::default()
-    };
-    let mut run = v1beta1::Run::new(&name, spec);
-    run.metadata.annotations = Some(annotations);
-    create(client, &tenant).await?;
-    create(client, &workflow).await?;
-    create(client, &run).await?;
-    Ok(name)
+async fn submit(client: &Client, submission: &Submission) -> Result<String, EngineError> {
+    let Submission { tenant, workflow, run } = submission;
+    create(client, tenant).await?;
+    create(client, workflow).await?;
+    create(client, run).await?;
+    Ok(run.metadata.name.clone().unwrap_or_default())
 }
 
 async fn create<K>(client: &Client, object: &K) -> Result<(), EngineError>
@@ -357,6 +363,7 @@ where
 /// Turns statuses and output into events until the run has ended, and gives its last status.
 async fn tell(
     client: Client,
+    mut narrator: Narrator,
     run: String,
     mut steps: mpsc::Receiver<StepNews>,
     events: mpsc::Sender<Event>,
@@ -365,7 +372,6 @@ async fn tell(
     let api: Api<v1beta1::Run> = Api::namespaced(client.clone(), NAMESPACE);
     let config = watcher::Config::default().fields(&format!("metadata.name={run}"));
     let mut runs = std::pin::pin!(watcher(api, config).default_backoff().applied_objects());
-    let mut narrator = Narrator::new(&run);
     loop {
         tokio::select! {
             () = lost.cancelled() => return None,

@@ -33,9 +33,12 @@ mod engine;
 mod event;
 pub mod executor;
 mod lines;
+mod mask;
 mod narrator;
 mod outcome;
+mod submission;
 
-pub use engine::{Engine, EngineError, Finished, Run, Submission};
+pub use engine::{Engine, EngineError, Finished, Run};
 pub use event::{Event, EventKind, Stream};
 pub use outcome::Outcome;
+pub use submission::{Answer, Limits, Submission};

@@ -11,12 +11,14 @@ use relay_tools::entrypoint::Stream;
 use crate::event::{Event, EventKind};
 use crate::executor::{News, StepNews};
 use crate::lines::Lines;
+use crate::mask::Masks;
 use crate::outcome::Outcome;
 
 /// Tells the story of one run: each thing once, and what a step wrote before it is said to end.
 #[derive(Debug)]
 pub(crate) struct Narrator {
     run: Arc<str>,
+    masks: Arc<Masks>,
     steps: HashMap<String, Told>,
 }
 
@@ -31,11 +33,20 @@ struct Told {
 }
 
 impl Narrator {
-    pub(crate) fn new(run: &str) -> Self {
-        Self { run: run.into(), steps: HashMap::new() }
+    pub(crate) fn new(run: &str, masks: Arc<Masks>) -> Self {
+        Self { run: run.into(), masks, steps: HashMap::new() }
     }
 
-    fn event(&self, time: Timestamp, kind: EventKind) -> Event {
+    /// An event without secrets in it.
+    fn event(&self, time: Timestamp, mut kind: EventKind) -> Event {
+        match &mut kind {
+            EventKind::Output { text, .. } => *text = self.masks.text(text),
+            EventKind::Failed { message, .. }
+            | EventKind::Skipped { message, .. }
+            | EventKind::Finished { message, .. } => *message = self.masks.text(message),
+            EventKind::Started { .. } | EventKind::Waiting { .. } | EventKind::Succeeded { .. } => {
+            }
+        }
         Event { time, run: Arc::clone(&self.run), kind }
     }
 
@@ -45,7 +56,7 @@ impl Narrator {
         let told = self.steps.entry(step.to_string()).or_default();
         let kinds = match &news.news {
             News::Started => told.start(step),
-            News::Output { stream, bytes } => told.output(step, *stream, bytes),
+            News::Output { stream, bytes } => told.output(step, *stream, bytes, &self.masks),
             News::Ended(status) => match TaskEnding::of(status) {
                 Some(ending) => told.end(step, ending),
                 None => Vec::new(),
@@ -80,13 +91,19 @@ impl Told {
         vec![EventKind::Started { step: Arc::clone(step) }]
     }
 
-    fn output(&mut self, step: &Arc<str>, stream: Stream, bytes: &[u8]) -> Vec<EventKind> {
+    fn output(
+        &mut self,
+        step: &Arc<str>,
+        stream: Stream,
+        bytes: &[u8],
+        masks: &Masks,
+    ) -> Vec<EventKind> {
         let lines = match stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
         };
         let output = |text| EventKind::Output { step: Arc::clone(step), stream, text };
-        lines.push(bytes).into_iter().map(output).collect()
+        lines.push(bytes, masks).into_iter().map(output).collect()
     }
 
     /// What its program wrote without an end of line, and that it ended.
@@ -125,7 +142,7 @@ impl Told {
         let message = text(succeeded.and_then(|c| c.message.as_ref()));
         let asks = completed.and_then(|c| c.reason.as_deref()) == Some("WaitingForApproval");
         // A question may be over before its asking was seen.
-        let asked = matches!(reason.as_str(), "Expired" | "Rejected");
+        let asked = reason == "Expired";
         if (asks || asked) && !std::mem::replace(&mut self.waiting, true) {
             kinds.push(EventKind::Waiting { step: Arc::clone(&step) });
         }

@@ -92,9 +92,10 @@ fn ends_of_steps() {
         ),
         (
             "a variable that cannot be resolved",
-            "- {name: a, image: x, env: {T: !Secret nowhere}, input: ['true']}\n",
+            "- {name: first, image: x, input: ['true']}\n\
+             - {name: a, image: x, env: {T: !Output [first, none]}, input: ['true']}\n",
             1,
-            vec![("a", "failed Failed")],
+            vec![("first", "succeeded"), ("a", "failed Failed")],
         ),
         (
             "an approval that nobody answers",

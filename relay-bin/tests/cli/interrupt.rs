@@ -24,11 +24,15 @@ fn a_signal_at_any_moment_ends_the_run() {
         [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().cycle().take(12).enumerate()
     {
         let mut run = relay();
-        run.arg("run").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = run.spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(60 + 35 * u64::try_from(index).unwrap()));
+        run.arg("run").arg(&file).args(["--out", "json"]);
+        let mut child = run.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        lines.next().unwrap().unwrap();
+        std::thread::sleep(Duration::from_millis(15 * u64::try_from(index).unwrap()));
         kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+        let last = lines.map(Result::unwrap).last().unwrap_or_default();
         let code = child.wait().unwrap().code();
+        assert!(last.contains("finished"), "{signal} number {index}: {last}");
         assert!(matches!(code, Some(0 | 130)), "{signal} number {index}: {code:?}");
     }
 }

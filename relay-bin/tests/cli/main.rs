@@ -1,11 +1,15 @@
 //! The built programs, as people use them.
 
 #[cfg(test)]
+mod drawing;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod graph;
 #[cfg(test)]
 mod interrupt;
+#[cfg(test)]
+mod options;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod definition;
 mod journal;
 mod memory;
 mod secrets;
+mod values;
 
 pub use authenticator::{AuthenticateError, Authenticator, Caller, Presented};
 pub use definition::Definition;

@@ -82,6 +82,9 @@ codes! {
     IgnoredKey "ignored-key" Warning "A key that has no effect there.",
     UnusedParameter "unused-parameter" Warning "A parameter that nothing refers to.",
     MissingParameter "missing-parameter" Error "A run lacks the value of a parameter.",
+    MissingSecret "missing-secret" Error "A run lacks a secret.",
+    MissingConnection "missing-connection" Error "A run lacks a connection.",
+    UnknownApproval "unknown-approval" Error "An answer to a question that nobody asks.",
     InputFile "input-file" Error "The file of a script cannot be read.",
     NoProgram "no-program" Error "A step that names only an image, where images cannot be run.",
 }

@@ -5,6 +5,7 @@
 
 mod convert;
 mod document;
+mod drawing;
 mod expressions;
 mod finding;
 mod graph;
@@ -15,10 +16,12 @@ mod triggers;
 
 use std::collections::BTreeMap;
 
-use relay_core::Value;
+use relay_core::expr::{Mention, Reference};
 use relay_core::yaml::Location;
+use relay_core::{Expression, Value};
 
 pub use convert::Resources;
+pub use drawing::Drawing;
 pub use finding::{Code, Finding, Level};
 pub use graph::{Dependency, Origin};
 
@@ -169,6 +172,22 @@ impl WorkflowFile {
     #[must_use]
     pub fn step(&self, name: &str) -> Option<&Step> {
         self.steps.iter().find(|step| step.name == name)
+    }
+
+    /// What a step refers to by constant names.
+    pub fn references(step: &Step) -> impl Iterator<Item = Reference> {
+        let trees = match &step.action {
+            StepAction::Container(container) => {
+                container.spec.values().chain(container.env.values()).cloned().collect()
+            }
+            StepAction::Approval => Vec::new(),
+        };
+        let trees = trees.into_iter().chain(step.when.clone());
+        let mentions = trees.flat_map(|tree| Expression::parse(&tree).mentions());
+        mentions.filter_map(|mention| match mention {
+            Mention::Reference(reference) => Some(reference),
+            _ => None,
+        })
     }
 
     /// The scripts that are in files of their own, by step.

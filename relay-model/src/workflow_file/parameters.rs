@@ -31,8 +31,9 @@ pub(super) fn read(node: &Node, findings: &mut Findings) -> BTreeMap<String, Par
 }
 
 impl WorkflowFile {
-    /// The values of a run's parameters, from texts as a command line gives them. A text becomes a
-    /// boolean or a number where the declared default is one and the text spells one.
+    /// The values of a run's parameters, from `texts` as a command line gives them and from
+    /// `typed_values`. A text becomes a boolean or a number where the declared default is one and the
+    /// text spells one.
     ///
     /// # Errors
     ///
@@ -41,13 +42,19 @@ impl WorkflowFile {
     pub fn bind(
         &self,
         texts: &[(String, String)],
+        typed_values: &[(String, Value)],
     ) -> Result<BTreeMap<String, Value>, Vec<Finding>> {
         let mut findings = Vec::new();
         let mut values = BTreeMap::new();
-        for (name, text) in texts {
+        let texts = texts.iter().map(|(name, text)| {
+            let default = self.parameters.get(name).and_then(|known| known.default.as_ref());
+            (name, typed(text, default))
+        });
+        let given = typed_values.iter().map(|(name, value)| (name, value.clone()));
+        for (name, value) in texts.chain(given) {
             match self.parameters.get(name) {
-                Some(parameter) => {
-                    values.insert(name.clone(), typed(text, parameter.default.as_ref()));
+                Some(_) => {
+                    values.insert(name.clone(), value);
                 }
                 None => {
                     let known = self.parameters.keys().map(String::as_str);

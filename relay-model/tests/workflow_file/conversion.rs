@@ -75,13 +75,16 @@ fn values_are_bound_by_their_defaults() {
         pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>()
     };
     let values =
-        file.bind(&texts(&[("n", "2.5"), ("b", "false"), ("t", "5"), ("must", "")])).unwrap();
+        file.bind(&texts(&[("n", "2.5"), ("b", "false"), ("t", "5"), ("must", "")]), &[]).unwrap();
     assert_eq!(Value::map(values).to_json(), r#"{"b":false,"must":"","n":2.5,"t":"5"}"#);
-    let values = file.bind(&texts(&[("b", "yes"), ("must", "=x=")])).unwrap();
+    let values = file.bind(&texts(&[("b", "yes"), ("must", "=x=")]), &[]).unwrap();
     assert_eq!(Value::map(values).to_json(), r#"{"b":"yes","must":"=x="}"#);
-    let values = file.bind(&texts(&[("b", "False"), ("n", "0x10"), ("must", "7")])).unwrap();
+    let values = file.bind(&texts(&[("b", "False"), ("n", "0x10"), ("must", "7")]), &[]).unwrap();
     assert_eq!(Value::map(values).to_json(), r#"{"b":false,"must":"7","n":16}"#);
-    let findings = file.bind(&texts(&[("nn", "1")])).unwrap_err();
+    let list = Value::list([1.into()]);
+    let values = file.bind(&texts(&[("must", "x")]), &[("t".to_owned(), list)]).unwrap();
+    assert_eq!(Value::map(values).to_json(), r#"{"must":"x","t":[1]}"#);
+    let findings = file.bind(&texts(&[("nn", "1")]), &[]).unwrap_err();
     let codes: Vec<_> = findings.iter().map(|finding| finding.code).collect();
     assert_eq!(codes, [Code::UnknownParameter, Code::MissingParameter]);
 }

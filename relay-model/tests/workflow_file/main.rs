@@ -3,4 +3,6 @@
 #[cfg(test)]
 mod conversion;
 #[cfg(test)]
+mod drawing;
+#[cfg(test)]
 mod findings;

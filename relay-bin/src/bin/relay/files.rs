@@ -1,6 +1,6 @@
 //! Workflow files on disk.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use relay_model::workflow_file::{Code, Finding, Level, Parsed, StepAction, WorkflowFile};
 
@@ -15,6 +15,11 @@ impl Checked {
     pub(crate) fn count(&self, level: Level) -> usize {
         self.parsed.findings.iter().filter(|finding| finding.level == level).count()
     }
+}
+
+/// Whether nothing may be started because of these.
+pub(crate) fn has_errors(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| finding.level == Level::Error)
 }
 
 /// Reads and checks a workflow file.
@@ -53,13 +58,15 @@ pub(crate) fn load_inputs(path: &Path, file: &mut WorkflowFile) -> Vec<Finding> 
     findings
 }
 
-/// The steps that name only an image, which this machine cannot run.
-pub(crate) fn check_programs(file: &WorkflowFile) -> Vec<Finding> {
+/// The steps that name only an image, and no program stands in for it.
+pub(crate) fn check_programs(file: &WorkflowFile, images: &[(String, PathBuf)]) -> Vec<Finding> {
+    let known = |image: &str| images.iter().any(|(known, _)| known == image);
     let bare = file.steps.iter().filter_map(|step| match &step.action {
         StepAction::Container(container)
             if container.input.is_empty()
                 && container.input_file.is_none()
-                && container.command.is_none() =>
+                && container.command.is_none()
+                && !known(&container.image) =>
         {
             Some((step, &container.image))
         }
@@ -68,7 +75,7 @@ pub(crate) fn check_programs(file: &WorkflowFile) -> Vec<Finding> {
     bare.map(|(step, image)| {
         let message = format!(
             "step {:?} runs what is in the image {image:?}, and there are no images on this \
-             machine; give it an \"input\" or a \"command\"",
+             machine; add `--image {image}=PROGRAM`, or give the step an \"input\" or a \"command\"",
             step.name
         );
         Finding::new(Code::NoProgram, step.location, message)

@@ -1,6 +1,8 @@
 //! The relay command line. Under the name `ni` it is the client that steps use.
 
 mod files;
+mod graph;
+mod preparation;
 mod print;
 mod run;
 mod validate;
@@ -14,7 +16,10 @@ const EXAMPLES: &str = "\
 Examples:
   relay run deploy.yaml -p environment=test     run a workflow on this machine
   relay run deploy.yaml --out json | jq         the same, one JSON object per event
-  relay validate workflows/*.yaml               find mistakes without running anything";
+  relay run deploy.yaml --values secrets.yaml --approve gate
+  relay validate workflows/*.yaml               find mistakes without running anything
+  relay graph deploy.yaml --format dot | dot -Tsvg > deploy.svg
+                                                draw the steps and what they wait for";
 
 /// Run workflows: on this machine, with no cluster.
 #[derive(Debug, Parser)]
@@ -45,13 +50,7 @@ enum Command {
     /// Each step with a script or a command runs as a process; images are labels. Exit codes:
     /// 0 succeeded, 1 a step failed, 2 nothing was started, 3 an approval was rejected or not
     /// answered, 130 cancelled.
-    Run {
-        /// The workflow file
-        file: PathBuf,
-        /// The value of a parameter, as NAME=VALUE; may be repeated
-        #[arg(short, long = "parameter", value_name = "NAME=VALUE", value_parser = pair)]
-        parameters: Vec<(String, String)>,
-    },
+    Run(Box<run::Options>),
     /// Check workflow files without running anything
     ///
     /// Exit codes: 0 no errors, 1 errors, 2 a file cannot be read.
@@ -63,13 +62,18 @@ enum Command {
         #[arg(long)]
         strict: bool,
     },
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("write NAME=VALUE; the value may be empty".to_owned()),
-    }
+    /// Show the steps of a workflow file, what each waits for, and why
+    ///
+    /// An edge comes from `dependsOn`, from an output that is used or from a status that is looked
+    /// at; in drawings it is solid, dashed or dotted. With `--out json` the same for programs. Exit
+    /// codes: 0 shown, 1 errors in the file, 2 it cannot be read.
+    Graph {
+        /// The workflow file
+        file: PathBuf,
+        /// How to draw: text where nothing is said
+        #[arg(long, value_enum)]
+        format: Option<graph::Format>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -104,8 +108,9 @@ async fn relay() -> u8 {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
     match arguments.command {
-        Command::Run { file, parameters } => run::run(&file, &parameters, arguments.out).await,
+        Command::Run(options) => run::run(&options, arguments.out).await,
         Command::Validate { files, strict } => validate::validate(&files, strict, arguments.out),
+        Command::Graph { file, format } => graph::graph(&file, format, arguments.out),
     }
 }
 

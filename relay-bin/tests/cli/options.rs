@@ -1,0 +1,132 @@
+use std::io::Write as _;
+use std::process::Stdio;
+
+use crate::relay::{Ran, events, example, relay, run};
+
+#[test]
+fn secrets_are_masked_wherever_they_are_shown() {
+    let values = example("values/secrets.yaml");
+    let values = ["--values", values.to_str().unwrap()];
+    let file = example("secrets.yaml");
+    let text = run(&file, &values);
+    assert_eq!(text.code, 0, "{}", text.stderr);
+    assert!(text.stdout.contains("token has 11 characters, there are 2 names"), "{}", text.stdout);
+    assert!(text.stdout.ends_with("look | token is ***\n"), "{}", text.stdout);
+    assert!(text.stdout.contains("GET /v2/items as ***"), "a merge key gives way: {}", text.stdout);
+    let json = run(&file, &[&values[..], &["--out", "json"]].concat());
+    for secret in ["0p3n-sesame", "robot-17", "items.example"] {
+        assert!(!format!("{text:?}{json:?}").contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn a_secret_is_masked_also_in_pieces_errors_and_outputs() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("w.yaml");
+    std::fs::write(
+        &file,
+        "steps:\n- name: a\n  image: x\n  env: {S: !Secret s}\n  input:\n\
+         \x20 - printf '%s' \"$S\" | cut -c1-6 | tr -d '\\n'; sleep 0.05; printf '%s\\n' \"$S\" | cut -c7-\n\
+         \x20 - ni output set -k leaked -v \"x $S x\"\n  - echo \"$S\" >&2\n\
+         - name: b\n  image: x\n  dependsOn: a\n  when: ${outputs.a.leaked - 1}\n  input: [x]\n",
+    )
+    .unwrap();
+    let mut child = relay()
+        .arg("run")
+        .arg(&file)
+        .args(["--secret", "s", "--out", "json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"c0rrect-horse\n").unwrap();
+    let ran: Ran = child.wait_with_output().unwrap().into();
+    assert_eq!(ran.code, 1, "the condition is an error: {ran:?}");
+    assert!(ran.stdout.contains(r#""text":"***""#), "{}", ran.stdout);
+    assert!(!format!("{ran:?}").contains("c0rrect"), "{ran:?}");
+}
+
+#[test]
+fn everything_that_lacks_is_said_at_once() {
+    let ran = run(&example("secrets.yaml"), &[]);
+    assert_eq!(ran.code, 2);
+    for finding in [
+        "error[missing-connection]: there is no connection type \"http\" with name \"items\"",
+        "error[missing-secret]: there is no secret \"names\"",
+        "error[missing-secret]: there is no secret \"token\"",
+    ] {
+        assert!(ran.stderr.contains(finding), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn approvals() {
+    let file = example("approval.yaml");
+    for (name, arguments, code, ends) in [
+        (
+            "approved",
+            vec!["--approve", "ask"],
+            0,
+            ["succeeded", "succeeded", "skipped ConditionFalse"],
+        ),
+        (
+            "rejected",
+            vec!["--reject", "ask"],
+            3,
+            ["skipped Rejected", "skipped DependencyNotSucceeded", "succeeded"],
+        ),
+        (
+            "nobody is asked",
+            vec!["-p", "where=test"],
+            0,
+            ["skipped ConditionFalse", "skipped DependencyNotSucceeded", "skipped ConditionFalse"],
+        ),
+        (
+            "nobody answers",
+            vec![],
+            3,
+            ["skipped Expired", "skipped DependencyNotSucceeded", "succeeded"],
+        ),
+    ] {
+        let events = events(&file, &arguments);
+        assert_eq!(events.code, code, "{name}");
+        for (step, end) in ["ask", "ship", "tell"].iter().zip(ends) {
+            assert_eq!(events.end(step), end, "{name}: {step}");
+        }
+    }
+    let unknown = run(&file, &["--approve", "build"]);
+    assert_eq!(unknown.code, 2);
+    assert!(unknown.stderr.contains("its approvals are ask"), "{}", unknown.stderr);
+}
+
+#[test]
+fn limits_images_and_typed_parameters() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("w.yaml");
+    let write = |text: &str| std::fs::write(&file, text).unwrap();
+
+    write(
+        "steps: [{name: a, image: x, input: [sleep 600]}, {name: b, image: x, dependsOn: a, input: [x]}]",
+    );
+    let ran = events(&file, &["--step-timeout", "1s"]);
+    assert_eq!(ran.code, 1);
+    assert_eq!(ran.end("a"), "failed TimedOut");
+    assert_eq!(ran.end("b"), "skipped DependencyNotSucceeded");
+    let ran = events(&file, &["--timeout", "1s"]);
+    assert_eq!(ran.code, 1);
+    assert_eq!(run(&file, &["--timeout", "soon"]).code, 2);
+
+    write("steps: [{name: a, image: acme/tool, args: [x, 'y z']}]");
+    assert_eq!(run(&file, &[]).code, 2);
+    let ran = events(&file, &["--image", "acme/tool=echo"]);
+    assert_eq!((ran.code, ran.log("a")), (0, vec!["x y z"]));
+
+    write(
+        "parameters: {p: {}}\nsteps: [{name: a, image: x, spec: {n: \"${parameters.p[1]}\"}, \
+         input: [ni get]}]",
+    );
+    let ran = events(&file, &["--parameter-json", "p=[1, {\"k\": true}]"]);
+    assert_eq!((ran.code, ran.log("a")), (0, vec![r#"{"n":{"k":true}}"#]));
+    assert_eq!(run(&file, &["--parameter-json", "p=[1"]).code, 2);
+}

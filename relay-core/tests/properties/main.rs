@@ -1,0 +1,6 @@
+//! Properties of values and expressions that hold for any input.
+
+#[cfg(test)]
+mod expressions;
+#[cfg(test)]
+mod values;

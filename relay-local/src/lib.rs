@@ -27,6 +27,7 @@
 //! | `engine` | [`Engine`]: puts the parts together, and [`Run`] |
 //! | `event` | [`Event`]: what a run says while it goes on |
 //! | `outcome` | [`Outcome`]: how a run ended, as a pure function of its status |
+//! | `submission` | [`Submission`]: what is to be run, with its limits and answers |
 //! | [`executor`] | PipelineRuns and TaskRuns as processes |
 
 mod engine;
@@ -36,9 +37,11 @@ mod lines;
 mod mask;
 mod narrator;
 mod outcome;
+mod second_name;
 mod submission;
 
 pub use engine::{Engine, EngineError, Finished, Run};
 pub use event::{Event, EventKind, Stream};
 pub use outcome::Outcome;
+pub use second_name::be_ni;
 pub use submission::{Answer, Limits, Submission};

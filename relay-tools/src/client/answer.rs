@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The answer of `GET /spec` and `GET /environment`. `Debug` does not show the value, since
@@ -148,4 +148,21 @@ pub struct Conditions {
 pub(super) struct Variable {
     #[serde(alias = "Value")]
     pub(super) value: Value,
+}
+
+/// A run that was started with `POST /workflows/{name}/run`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkflowRun {
+    /// The name of the workflow.
+    pub name: String,
+    /// The number of the run.
+    pub run_number: u64,
+    /// Where people find it; empty if unknown.
+    #[serde(default)]
+    pub app_url: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Started {
+    pub(super) workflow_run: WorkflowRun,
 }

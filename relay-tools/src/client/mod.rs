@@ -6,6 +6,7 @@
 
 mod address;
 mod answer;
+mod decorator;
 mod error;
 mod exchange;
 mod retry;
@@ -15,7 +16,9 @@ pub mod transfer;
 pub use address::{Address, AddressError};
 pub use answer::{
     Answer, Conditions, Connection, Evaluated, Named, Output, StatusProperty, Unresolvable,
+    WorkflowRun,
 };
+pub use decorator::Decorator;
 pub use error::ClientError;
 pub(crate) use error::chain;
 pub(crate) use retry::Backoff;
@@ -27,7 +30,7 @@ use std::time::Duration;
 
 use exchange::Request;
 use reqwest::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// A client of the metadata API. Clones share connections.
 ///
@@ -201,6 +204,42 @@ impl MetadataClient {
     pub async fn validate(&self) -> Result<(), ClientError> {
         let reply = self.exchange(Request::post("/validate")).await?;
         reply.with(StatusCode::OK).map(drop)
+    }
+
+    /// `POST /decorators/{name}`: attaches something to the step, in place of what had the name.
+    ///
+    /// # Errors
+    /// [`ClientError`]; status 422, or 500 from older servers, if the URI is unusable.
+    pub async fn post_decorator(
+        &self,
+        name: &str,
+        decorator: &Decorator,
+    ) -> Result<(), ClientError> {
+        let request = Request::post("/decorators").name(name)?.json(decorator)?;
+        self.created(request).await
+    }
+
+    /// `POST /workflows/{name}/run`: starts a run of another workflow. Repeating it starts
+    /// another one.
+    ///
+    /// # Errors
+    /// [`ClientError`]; status 403 if this run may not start others.
+    pub async fn run_workflow(
+        &self,
+        name: &str,
+        parameters: &Map<String, Value>,
+    ) -> Result<WorkflowRun, ClientError> {
+        let parameters: Map<_, _> = parameters
+            .iter()
+            .map(|(name, value)| (name.clone(), json!({"value": value})))
+            .collect();
+        let request = Request::post("/workflows")
+            .name(name)?
+            .segment("run")
+            .json(&json!({"parameters": parameters}))?;
+        let started: answer::Started =
+            self.exchange(request).await?.with(StatusCode::CREATED)?.read()?;
+        Ok(started.workflow_run)
     }
 
     async fn created(&self, request: Request<'_>) -> Result<(), ClientError> {

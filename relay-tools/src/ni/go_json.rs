@@ -3,12 +3,11 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::ser::Formatter;
 
-/// Without spaces, keys sorted, and characters that mean something in HTML or JavaScript
+/// Without spaces, keys of maps sorted, and characters that mean something in HTML or JavaScript
 /// written as escapes.
-pub(super) fn compact(value: &Value) -> Vec<u8> {
+pub(super) fn compact(value: &impl Serialize) -> Vec<u8> {
     let mut json = Vec::new();
     let mut writer = serde_json::Serializer::with_formatter(&mut json, Go);
     // Values have text keys and the writer is memory: there is nothing that can fail.
@@ -54,6 +53,8 @@ const fn is_escaped(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]

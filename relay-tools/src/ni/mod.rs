@@ -23,16 +23,29 @@
 //! # }
 //! ```
 
+mod aws;
+mod azure;
+mod cluster;
+mod credentials;
+mod decorator;
 mod error;
 mod file;
+mod files;
+mod gcp;
 mod get;
+mod git;
 mod go_json;
 mod log;
 mod metadata;
 mod output;
+mod pairs;
+mod part;
+mod shell;
+mod workflow;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -49,12 +62,21 @@ pub struct Settings {
     pub api_url: Option<OsString>,
     /// How long failures that may pass are waited out; five minutes unless told otherwise.
     pub patience: Duration,
+    /// Where commands write their files unless told otherwise; `/workspace`.
+    pub workspace: PathBuf,
+    /// The value of `HOME`; keys for SSH are written below.
+    pub home: Option<PathBuf>,
 }
 
 impl Settings {
     /// The settings that the environment of this process gives.
     pub fn from_env() -> Self {
-        Self { api_url: std::env::var_os("METADATA_API_URL"), ..Self::default() }
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        Self {
+            api_url: set("METADATA_API_URL"),
+            home: set("HOME").map(PathBuf::from),
+            ..Self::default()
+        }
     }
 
     /// The same settings with another address.
@@ -68,6 +90,20 @@ impl Settings {
     #[must_use]
     pub const fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// The same settings with another directory for files.
+    #[must_use]
+    pub fn workspace(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.workspace = dir.into();
+        self
+    }
+
+    /// The same settings with another home directory.
+    #[must_use]
+    pub fn home(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.home = Some(dir.into());
         self
     }
 
@@ -87,7 +123,12 @@ impl Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { api_url: None, patience: Duration::from_secs(5 * 60) }
+        Self {
+            api_url: None,
+            patience: Duration::from_secs(5 * 60),
+            workspace: "/workspace".into(),
+            home: None,
+        }
     }
 }
 
@@ -96,6 +137,8 @@ impl std::fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("api_url", &self.api_url.is_some())
             .field("patience", &self.patience)
+            .field("workspace", &self.workspace)
+            .field("home", &self.home)
             .finish()
     }
 }
@@ -137,6 +180,30 @@ enum Command {
     /// Work with what is known about this step
     #[command(subcommand, alias = "md")]
     Metadata(metadata::Metadata),
+    /// Attach something to this step for people to see
+    #[command(subcommand)]
+    Decorator(decorator::Decorate),
+    /// Work with other workflows
+    #[command(subcommand)]
+    Workflow(workflow::Workflow),
+    /// Set up access to AWS
+    #[command(subcommand)]
+    Aws(aws::Aws),
+    /// Set up access to Google Cloud
+    #[command(subcommand)]
+    Gcp(gcp::Gcp),
+    /// Set up access to Azure
+    #[command(subcommand)]
+    Azure(azure::Azure),
+    /// Set up access to a Kubernetes cluster
+    #[command(subcommand)]
+    Cluster(cluster::Cluster),
+    /// Set up files with credentials
+    #[command(subcommand)]
+    Credentials(credentials::Credentials),
+    /// Work with a Git repository
+    #[command(subcommand)]
+    Git(git::Git),
 }
 
 /// Runs `ni` with a command line that begins with the program's name, and returns its exit
@@ -179,6 +246,14 @@ impl Command {
             Self::Log(log) => Ok(log.run()),
             Self::File(file) => file.run(&settings.client()?).await,
             Self::Metadata(metadata) => metadata.run(&settings.client()?).await,
+            Self::Decorator(decorate) => decorate.run(settings).await,
+            Self::Workflow(workflow) => workflow.run(settings).await,
+            Self::Aws(aws) => aws.run(settings).await,
+            Self::Gcp(gcp) => gcp.run(settings).await,
+            Self::Azure(azure) => azure.run(&settings.client()?).await,
+            Self::Cluster(cluster) => cluster.run(settings).await,
+            Self::Credentials(credentials) => credentials.run(settings).await,
+            Self::Git(git) => git.run(settings).await,
         }
     }
 }

@@ -11,6 +11,12 @@ mod invocation;
 #[cfg(test)]
 mod ni;
 #[cfg(test)]
+mod ni_files;
+#[cfg(test)]
+mod ni_git;
+#[cfg(test)]
+mod ni_requests;
+#[cfg(test)]
 mod pod;
 #[cfg(test)]
 mod program;

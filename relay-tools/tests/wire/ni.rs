@@ -10,13 +10,13 @@ use serde_json::json;
 use crate::double::{Double, complete, error};
 
 #[derive(Debug, PartialEq, Eq)]
-struct Printed {
-    code: u8,
-    out: String,
-    err: String,
+pub(crate) struct Printed {
+    pub(crate) code: u8,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
-async fn ni_with<A: Into<OsString> + Clone>(settings: &Settings, args: &[A]) -> Printed {
+pub(crate) async fn ni_with<A: Into<OsString> + Clone>(settings: &Settings, args: &[A]) -> Printed {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let line = std::iter::once("ni".into()).chain(args.iter().cloned().map(Into::into));
     let line: Vec<OsString> = line.collect();
@@ -25,12 +25,12 @@ async fn ni_with<A: Into<OsString> + Clone>(settings: &Settings, args: &[A]) -> 
     Printed { code, out: text(&out), err: text(&err) }
 }
 
-async fn ni<A: Into<OsString> + Clone>(double: &Double, args: &[A]) -> Printed {
+pub(crate) async fn ni<A: Into<OsString> + Clone>(double: &Double, args: &[A]) -> Printed {
     let settings = Settings::default().api_url(double.url());
     ni_with(&settings.patience(Duration::from_secs(2)), args).await
 }
 
-fn printed(out: &str) -> Printed {
+pub(crate) fn printed(out: &str) -> Printed {
     Printed { code: 0, out: out.to_owned(), err: String::new() }
 }
 

@@ -7,7 +7,7 @@ mod print;
 mod run;
 mod validate;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -77,27 +77,16 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let program = std::env::args_os().next().unwrap_or_default();
-    let is_ni = Path::new(&program).file_stem().is_some_and(|name| name == "ni");
-    let mut runtime = if is_ni {
-        tokio::runtime::Builder::new_current_thread()
-    } else {
-        tokio::runtime::Builder::new_multi_thread()
-    };
-    let runtime = match runtime.enable_all().build() {
-        Ok(runtime) => runtime,
+    if let Some(code) = relay_local::be_ni() {
+        return code;
+    }
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => ExitCode::from(runtime.block_on(relay())),
         Err(error) => {
             print::error(&format!("could not start: {error}"));
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
-    };
-    ExitCode::from(if is_ni { runtime.block_on(ni()) } else { runtime.block_on(relay()) })
-}
-
-async fn ni() -> u8 {
-    let settings = relay_tools::ni::Settings::from_env();
-    let (mut stdout, mut stderr) = (std::io::stdout(), std::io::stderr());
-    relay_tools::ni::run(std::env::args_os(), &settings, &mut stdout, &mut stderr).await
+    }
 }
 
 async fn relay() -> u8 {

@@ -9,7 +9,7 @@ use relay_model::tekton::APPROVAL;
 use relay_model::v1beta1::{
     Run, RunSpec, RunState, Tenant, TenantSpec, Workflow, WorkflowReference,
 };
-use relay_model::workflow_file::WorkflowFile;
+use relay_model::workflow_file::{ResourceSet, WorkflowFile};
 
 /// What is to be run.
 #[derive(Clone, Debug)]
@@ -50,9 +50,13 @@ pub struct Limits {
 }
 
 impl Submission {
-    /// The workflow of a file, with these values of its parameters.
+    /// The workflow of a file, with these values of its parameters. A file that holds resources is
+    /// submitted as it is, with the values given here winning over those of its Run.
     #[must_use]
     pub fn new(file: &WorkflowFile, parameters: BTreeMap<String, Value>) -> Self {
+        if let Some(set) = file.resources.as_deref() {
+            return Self::of_resources(set, parameters);
+        }
         let workflow = file.convert(None).workflow;
         let tenant = Tenant::new(&workflow.spec.tenant_ref.name, TenantSpec::default());
         let workflow_name = workflow.metadata.name.clone().unwrap_or_default();
@@ -63,6 +67,25 @@ impl Submission {
             state: RunState::default(),
         };
         let run = Run::new(&name, spec);
+        Self { tenant, workflow, run }.with_limits(Limits::default())
+    }
+
+    fn of_resources(set: &ResourceSet, parameters: BTreeMap<String, Value>) -> Self {
+        let mut workflow = set.workflow.clone();
+        let tenant_name = workflow.spec.tenant_ref.name.clone();
+        let mut tenant =
+            set.tenant.clone().unwrap_or_else(|| Tenant::new(&tenant_name, TenantSpec::default()));
+        let workflow_name = workflow.metadata.name.clone().unwrap_or_default();
+        let mut run = set.run.clone().unwrap_or_else(|| {
+            let name = relay_model::name::dns_label(&format!("{workflow_name}-1"));
+            let workflow_ref = WorkflowReference { name: workflow_name };
+            Run::new(&name, RunSpec { workflow_ref, ..RunSpec::default() })
+        });
+        run.spec.parameters.extend(parameters);
+        // There is one namespace here.
+        tenant.metadata.namespace = None;
+        workflow.metadata.namespace = None;
+        run.metadata.namespace = None;
         Self { tenant, workflow, run }.with_limits(Limits::default())
     }
 

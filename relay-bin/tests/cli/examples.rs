@@ -8,6 +8,20 @@ fn hello() {
 }
 
 #[test]
+fn resources_run_as_they_are() {
+    let file = example("resources.yaml");
+    let ran = events(&file, &[]);
+    assert_eq!(ran.code, 0);
+    assert_eq!(ran.log("pack"), ["packing for production"]);
+    let ends = ["pack", "ask", "ship", "undo"].map(|step| ran.end(step));
+    assert_eq!(ends, ["succeeded", "succeeded", "succeeded", "skipped ConditionFalse"]);
+    assert_eq!(ran.find("ship", "succeeded")["run"], "release-1");
+    // A value given here wins over that of the Run.
+    let test = events(&file, &["-p", "stage=test"]);
+    assert_eq!((test.code, test.end("ship").as_str()), (0, "skipped ConditionFalse"));
+}
+
+#[test]
 fn values_go_along_a_chain() {
     let file = example("parameters-and-outputs.yaml");
     let events = events(&file, &["-p", "word=otter"]);

@@ -5,7 +5,8 @@ use relay_core::yaml;
 use super::expressions::Scopes;
 use super::finding::{Code, suggestion};
 use super::reader::{Findings, Section, is_null};
-use super::{Parsed, WorkflowFile, graph, parameters, steps, triggers};
+use super::steps::Form;
+use super::{Parsed, WorkflowFile, graph, parameters, resources, steps, triggers};
 
 const KEYS: &[&str] = &[
     "apiVersion",
@@ -26,6 +27,11 @@ pub(super) fn parse(text: &str, default_name: &str) -> Parsed {
     let mut findings = Findings::default();
     let stream = yaml::read(text);
     stream.problems.iter().for_each(|problem| findings.problem(problem));
+    if resources::are_resources(&stream.documents) {
+        let file = resources::read(&stream.documents, &mut findings);
+        let file = file.filter(|_| !findings.has_errors());
+        return Parsed { file, findings: findings.sorted() };
+    }
     if let Some(second) = stream.documents.get(1) {
         let message = "a workflow file holds one document; put each workflow into its own file";
         findings.add(Code::Documents, second.location, message);
@@ -61,7 +67,7 @@ fn read(root: &yaml::Node, default_name: &str, findings: &mut Findings) -> Optio
     }
     let mut scopes = Scopes::new(&file.parameters);
     if let Some(node) = section.get("steps").filter(|node| !is_null(node)) {
-        file.steps = steps::read(node, &mut scopes, findings);
+        file.steps = steps::read(node, Form::File, &mut scopes, findings);
     }
     if let Some(node) = section.get("triggers").filter(|node| !is_null(node)) {
         file.triggers = triggers::read(node, &file.parameters, &mut scopes, findings);

@@ -11,6 +11,7 @@ mod finding;
 mod graph;
 mod parameters;
 mod reader;
+mod resources;
 mod steps;
 mod triggers;
 
@@ -24,6 +25,7 @@ pub use convert::Resources;
 pub use drawing::Drawing;
 pub use finding::{Code, Finding, Level};
 pub use graph::{Dependency, Origin};
+pub use resources::ResourceSet;
 
 /// A workflow as its author wrote it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,6 +49,8 @@ pub struct WorkflowFile {
     pub steps: Vec<Step>,
     /// What starts it.
     pub triggers: Vec<Trigger>,
+    /// The resources that the file holds, where it has that form.
+    pub resources: Option<Box<ResourceSet>>,
 }
 
 /// What reading a text came to.
@@ -150,7 +154,8 @@ pub enum TriggerSource {
 }
 
 impl WorkflowFile {
-    /// Reads a text. `default_name` is the name where the file gives none.
+    /// Reads a text: a workflow file, or documents that are a Workflow and perhaps its Tenant and a
+    /// Run. `default_name` is the name where the file gives none.
     ///
     /// ```
     /// use relay_model::workflow_file::WorkflowFile;

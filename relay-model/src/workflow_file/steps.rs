@@ -29,7 +29,25 @@ const KEYS: &[&str] = &[
 /// The keys that an approval ignores.
 const CONTAINER_KEYS: &[&str] = &["image", "spec", "env", "input", "inputFile", "command", "args"];
 
-pub(super) fn read(node: &Node, scopes: &mut Scopes<'_>, findings: &mut Findings) -> Vec<Step> {
+/// The keys of a step in a resource.
+const RESOURCE_KEYS: &[&str] =
+    &["name", "dependsOn", "when", "image", "spec", "env", "input", "command", "args"];
+
+/// The two forms that steps are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// In a workflow file.
+    File,
+    /// In a custom resource, where an approval is a step with an empty image.
+    Resource,
+}
+
+pub(super) fn read(
+    node: &Node,
+    form: Form,
+    scopes: &mut Scopes<'_>,
+    findings: &mut Findings,
+) -> Vec<Step> {
     let Some(items) = node.as_sequence() else {
         let message = format!("\"steps\" has to be a list, not {}", describe(node));
         findings.add(Code::Type, node.location, message);
@@ -50,7 +68,8 @@ pub(super) fn read(node: &Node, scopes: &mut Scopes<'_>, findings: &mut Findings
         .collect();
     let names = names(&sections, findings);
     scopes.set_steps(names.keys().cloned().collect());
-    sections.iter().filter_map(|section| step(section, &names, scopes, findings)).collect()
+    let steps = sections.iter();
+    steps.filter_map(|section| step(section, form, &names, scopes, findings)).collect()
 }
 
 fn names(sections: &[Section<'_>], findings: &mut Findings) -> BTreeMap<String, Location> {
@@ -77,12 +96,16 @@ fn names(sections: &[Section<'_>], findings: &mut Findings) -> BTreeMap<String, 
 
 fn step(
     section: &Section<'_>,
+    form: Form,
     names: &BTreeMap<String, Location>,
     scopes: &mut Scopes<'_>,
     findings: &mut Findings,
 ) -> Option<Step> {
-    section.check_keys(KEYS, true, findings);
+    let empty_image =
+        || section.get("image").and_then(Node::as_scalar).is_some_and(|image| image.is_empty());
+    section.check_keys(if form == Form::File { KEYS } else { RESOURCE_KEYS }, true, findings);
     let approval = match section.get("type") {
+        _ if form == Form::Resource => empty_image(),
         None => false,
         Some(node) => match section.text("type", findings)?.as_str() {
             "container" => false,
@@ -99,7 +122,7 @@ fn step(
         },
     };
     let action = if approval {
-        for key in CONTAINER_KEYS {
+        for key in CONTAINER_KEYS.iter().filter(|key| form == Form::File || **key != "image") {
             if let Some(location) = section.key_location(key) {
                 let message = format!("{key:?} has no effect: {} is an approval", section.what);
                 findings.add(Code::IgnoredKey, location, message);

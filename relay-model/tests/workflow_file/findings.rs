@@ -231,6 +231,40 @@ fn good_files_have_no_findings() {
 }
 
 #[test]
+fn wrong_resources_say_where_and_what() {
+    let good = include_str!("../../../examples/resources.yaml");
+    assert_eq!(findings(good), Vec::<String>::new());
+    for (name, from, to, expected) in [
+        ("unknown step", "dependsOn: [pack]", "dependsOn: [pakc]", "error[unknown-step]"),
+        ("unknown parameter", "parameters.copies", "parameters.copy", "error[unknown-parameter]"),
+        ("a slip of the pen", "dependsOn: [ask]", "dependson: [ask]", "error[unknown-key]"),
+        (
+            "another workflow",
+            "workflowRef: {name: release}",
+            "workflowRef: {name: x}",
+            "f:44:1: error[required]",
+        ),
+        (
+            "no workflow",
+            "kind: Workflow",
+            "kind: Workflo",
+            "error[required]: the file holds no Workflow",
+        ),
+        (
+            "wrong type",
+            "tenantRef: {name: demo}",
+            "tenantRef: demo",
+            "f:9:1: error[type]: the Workflow is not valid",
+        ),
+        ("version", "kind: Run", "kind: Run\napiVersion: relay.sh/v2", "error[duplicate-key]"),
+        ("cycle", "    args: [-c", "    dependsOn: [undo]\n    args: [-c", "error[cycle]"),
+    ] {
+        let found = findings(&good.replacen(from, to, 1));
+        assert!(found.iter().any(|line| line.contains(expected)), "{name}: {found:#?}");
+    }
+}
+
+#[test]
 fn all_findings_come_at_once_in_file_order() {
     let found = findings(
         "parameters: {p: {default: 1}}\nsteps:\n- name: a\n  image: 5\n  dependsOn: [x]\n- name: b\n",

@@ -41,6 +41,7 @@ mod progress;
 mod reconcile;
 mod report;
 mod snapshot;
+mod start;
 mod token;
 
 pub use controller::controller;

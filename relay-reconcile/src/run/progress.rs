@@ -27,13 +27,11 @@ pub(super) struct Progress {
 pub(super) struct Ended {
     pub(super) reason: String,
     pub(super) message: String,
-    /// Whether the reason is a mistake in the conditions.
-    pub(super) faulty_conditions: bool,
 }
 
 impl Ended {
     fn new(reason: &str, message: impl Into<String>) -> Self {
-        Self { reason: reason.to_owned(), message: message.into(), faulty_conditions: false }
+        Self { reason: reason.to_owned(), message: message.into() }
     }
 }
 
@@ -142,7 +140,7 @@ fn of_decision(
         } else {
             ConditionOutcome::NotSatisfied
         };
-        let ended = Ended { reason: reason.as_str().to_owned(), message, faulty_conditions };
+        let ended = Ended::new(reason.as_str(), message);
         return Progress { status: skipped(outcome, time), ended: Some(ended) };
     }
     let when = Some(WhenCondition { outcome: ConditionOutcome::Satisfied, timestamp: time });

@@ -204,10 +204,10 @@ mod tests {
         ]))
         .unwrap();
         let mounts = mounts(&container, &volumes).unwrap();
-        let directory = Directory::new("/work/r-t".into());
+        let directory = Directory::new("/steps/r-t".into());
         for (path, expected) in [
-            ("/var/run/config/dir/script", "/work/r-t/volume-config/dir/script"),
-            ("/var/run/config/scratch/x", "/work/r-t/volume-scratch/x"),
+            ("/var/run/config/dir/script", "/steps/r-t/volume-config/dir/script"),
+            ("/var/run/config/scratch/x", "/steps/r-t/volume-scratch/x"),
             ("/var/run/configuration", "/var/run/configuration"),
             ("/var/lib/puppet/relay/ni", "/tools/ni"),
             ("make", "make"),

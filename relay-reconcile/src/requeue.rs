@@ -8,10 +8,9 @@ use jiff::Timestamp;
 const MAX: Duration = Duration::from_secs(300);
 
 /// The wait after so many failures in a row: doubling from 50 ms, with jitter so that many objects
-/// do not come back at once.
-pub(crate) fn backoff(failures: u32) -> Duration {
+/// do not come back at once; the nanoseconds of `now` are random enough for that.
+pub(crate) fn backoff(failures: u32, now: Timestamp) -> Duration {
     let base = Duration::from_millis(50).saturating_mul(1 << failures.min(13)).min(MAX);
-    // The nanoseconds of the clock are random enough to spread a load.
-    let fraction = Timestamp::now().subsec_nanosecond().unsigned_abs() % 1000;
+    let fraction = now.subsec_nanosecond().unsigned_abs() % 1000;
     base.mul_f64(0.5 + f64::from(fraction) / 2000.0)
 }

@@ -2,7 +2,7 @@
 
 use super::{Form, Kind, Registry};
 use crate::names::NameRule;
-use crate::schema::Schema;
+use crate::schema::{Schema, texts};
 use crate::status::FieldError;
 use crate::time::now;
 use serde_json::{Map, Value, json};
@@ -157,14 +157,4 @@ fn priority(version: &str) -> (u8, u32, u32) {
     } else {
         (3, number(rest), 0)
     }
-}
-
-fn texts(value: Option<&Value>) -> Vec<String> {
-    value
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
 }

@@ -5,6 +5,8 @@ mod prune;
 mod read;
 mod validate;
 
+pub(crate) use read::texts;
+
 use regex::Regex;
 use serde_json::Value;
 use std::collections::BTreeMap;

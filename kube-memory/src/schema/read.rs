@@ -155,7 +155,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn texts(value: Option<&Value>) -> Vec<String> {
+/// The texts of a list; none where there is no list.
+pub(crate) fn texts(value: Option<&Value>) -> Vec<String> {
     value
         .and_then(Value::as_array)
         .into_iter()

@@ -82,7 +82,7 @@ pub async fn controller(
             |run, shared: Arc<(Arc<Context>, Arc<Reconciler>)>| async move {
                 work(run, &shared.0, &shared.1).await
             },
-            |run, error, shared| failed(&run, error, &shared.1),
+            |run, error, shared| failed(&run, error, &shared.0, &shared.1),
             Arc::new((context, reconciler)),
         )
         .for_each(|result| async move {
@@ -128,9 +128,9 @@ async fn work(run: Arc<Run>, context: &Context, reconciler: &Reconciler) -> Resu
     Ok(action)
 }
 
-fn failed(run: &Run, error: &Error, reconciler: &Reconciler) -> Action {
+fn failed(run: &Run, error: &Error, context: &Context, reconciler: &Reconciler) -> Action {
     let failures = reconciler.failed(&run.uid().unwrap_or_default());
-    let wait = backoff(failures);
+    let wait = backoff(failures, context.clock.now());
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     warn!(run = run.name_any(), %error, cause, retry_in = ?wait, "a reconcile failed");
     Action::requeue(wait)

@@ -6,7 +6,8 @@ use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use kube::api::{
-    Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams,
+    Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, VersionMatch, WatchEvent,
+    WatchParams,
 };
 use serde_json::json;
 use std::pin::pin;
@@ -36,6 +37,15 @@ async fn make(api: &Api<ConfigMap>, name: &str, label: &str) -> ConfigMap {
 
 async fn now(api: &Api<ConfigMap>) -> String {
     api.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap()
+}
+
+/// Waits until reads of any version see this object: a server answers those from a cache, which
+/// may be behind its writes.
+async fn seen_by_all(api: &Api<ConfigMap>, object: &ConfigMap) {
+    let version = object.resource_version().unwrap();
+    let params = ListParams::default().at(&version).matching(VersionMatch::NotOlderThan);
+    let list = api.list(&params).await.unwrap();
+    assert!(list.iter().any(|other| other.name_any() == object.name_any()));
 }
 
 /// Only objects of the case, for as long as it may take.
@@ -93,7 +103,7 @@ async fn watches_begin_after_a_version(scene: Scene) {
 async fn watches_without_a_version_begin_with_what_is_there(scene: Scene) {
     let api = scene.api::<ConfigMap>();
     make(&api, "a", "1").await;
-    make(&api, "b", "1").await;
+    seen_by_all(&api, &make(&api, "b", "1").await).await;
     let mut stream = pin!(api.watch(&params(), "0").await.unwrap());
     let first = next(&mut stream, 3).await;
     assert!(first == "+a +b end" || first == "+b +a end", "{first}");
@@ -161,9 +171,10 @@ async fn watches_follow_one_namespace(scene: Scene) {
 
 async fn streaming_lists_end_with_a_bookmark(scene: Scene) {
     let api = scene.api::<ConfigMap>();
-    for index in 0..100 {
+    for index in 0..99 {
         make(&api, &format!("a{index}"), "1").await;
     }
+    seen_by_all(&api, &make(&api, "a99", "1").await).await;
     let params = params().initial_events();
     let mut stream = pin!(api.watch(&params, "0").await.unwrap());
     let first = next(&mut stream, 101).await;

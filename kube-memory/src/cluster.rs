@@ -70,6 +70,17 @@ impl MemoryCluster {
         cluster
     }
 
+    /// The same cluster, where from now on an object that was created, and not applied, has no
+    /// `managedFields` until its first apply, as if its creator had cleared them.
+    ///
+    /// Keeping account of fields takes much of the time and the space of an update. A program that
+    /// has no use for it can do without.
+    #[must_use]
+    pub fn without_update_managers(self) -> Self {
+        self.shared.storage().tracks_updates = false;
+        self
+    }
+
     /// A handle on the same cluster whose requests meet the faults that `decide` hands out.
     ///
     /// The faults belong to the handle: requests through other clones are not disturbed.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 /// Bytes of history that one resource keeps before the oldest changes go.
-const HISTORY_BYTES: usize = 32 << 20;
+const HISTORY_BYTES: usize = 8 << 20;
 
 /// A resource without its version: plural and group.
 pub(crate) type Resource = Arc<str>;
@@ -82,6 +82,8 @@ pub(crate) struct Storage {
     /// Who names an owner, by the owner's uid.
     dependents: HashMap<String, BTreeSet<Key>>,
     history_limit: usize,
+    /// Whether updates are noted in `managedFields`.
+    pub(crate) tracks_updates: bool,
 }
 
 impl Storage {
@@ -95,6 +97,7 @@ impl Storage {
             by_uid: HashMap::new(),
             dependents: HashMap::new(),
             history_limit: history_limit.max(1),
+            tracks_updates: true,
         }
     }
 

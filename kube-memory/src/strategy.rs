@@ -30,22 +30,17 @@ pub(crate) fn for_update(kind: &Kind, live: &Value, object: &mut Value) {
 
 /// Prepares the next state of an object for `/status`.
 pub(crate) fn for_status(kind: &Kind, live: &Value, object: &mut Value) {
-    let status = object.get("status").cloned();
-    let metadata = object.get("metadata").cloned();
-    object.clone_from(live);
+    let metadata = object.get_mut("metadata").map(Value::take);
+    restore(live, object, "status");
     let Some(map) = object.as_object_mut() else {
         return;
-    };
-    match status {
-        Some(status) => map.insert("status".into(), status),
-        None => map.remove("status"),
     };
     // Defined kinds take nothing but the status; built-in ones take labels and the like too.
     let Some(mut metadata) = metadata else {
         return;
     };
     if kind.is_custom() {
-        let entries = metadata.get("managedFields").cloned();
+        let entries = metadata.get_mut("managedFields").map(Value::take);
         if let (Some(entries), Some(live)) = (entries, metadata_mut(object)) {
             live.insert("managedFields".into(), entries);
         }
@@ -59,6 +54,19 @@ pub(crate) fn for_status(kind: &Kind, live: &Value, object: &mut Value) {
             };
         }
         map.insert("metadata".into(), metadata);
+    }
+}
+
+/// Gives every field but one its stored value again.
+fn restore(live: &Value, object: &mut Value, but: &str) {
+    let (Some(live), Some(map)) = (live.as_object(), object.as_object_mut()) else {
+        return;
+    };
+    map.retain(|name, _| name == but || live.contains_key(name));
+    for (name, value) in live.iter().filter(|(name, _)| *name != but) {
+        if map.get(name) != Some(value) {
+            map.insert(name.clone(), value.clone());
+        }
     }
 }
 

@@ -5,7 +5,10 @@
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams, WatchEvent, WatchParams};
+use kube::api::{
+    Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, WatchEvent,
+    WatchParams,
+};
 use kube::{CustomResource, CustomResourceExt, ResourceExt};
 use kube_memory::{Fault, MemoryCluster, Verb};
 use schemars::JsonSchema;
@@ -136,4 +139,25 @@ async fn clones_share_their_state() {
     namespaces.delete("kube-node-lease", &DeleteParams::default()).await.unwrap();
     let namespaces: Api<Namespace> = Api::all(twin.client("default"));
     assert_eq!(namespaces.get_opt("kube-node-lease").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn without_update_managers_only_applies_leave_a_trace() {
+    let cluster = MemoryCluster::new().without_update_managers();
+    let api: Api<ConfigMap> = Api::default_namespaced(cluster.client("default"));
+    let made = api.create(&PostParams::default(), &config_map("a")).await.unwrap();
+    assert_eq!(made.metadata.managed_fields, None);
+    let data = serde_json::json!({ "data": { "k": "v" } });
+    let merged = api.patch("a", &PatchParams::default(), &Patch::Merge(&data)).await.unwrap();
+    assert_eq!(merged.metadata.managed_fields, None);
+    let applied = serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": "a" },
+        "data": { "other": "v" },
+    });
+    let applied = api.patch("a", &PatchParams::apply("painter"), &Patch::Apply(&applied)).await;
+    let managers: Vec<_> = applied.unwrap().metadata.managed_fields.unwrap();
+    let managers: Vec<_> = managers.into_iter().filter_map(|entry| entry.manager).collect();
+    assert_eq!(managers, ["painter", "before-first-apply"]);
 }

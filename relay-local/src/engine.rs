@@ -40,6 +40,8 @@ use crate::submission::{Answer, Submission};
 const BACKLOG: usize = 256;
 /// How long the parts of the engine may take to end once all steps have.
 const PARTING: Duration = Duration::from_millis(500);
+/// How many changes of each kind the engine's API keeps for watches that fall behind.
+const HISTORY: usize = 512;
 const NAMESPACE: &str = "default";
 
 /// Runs workflows on this machine.
@@ -145,7 +147,7 @@ impl Engine {
             .map_err(machine("listen on the loopback interface"))?;
         let address = listener.local_addr().map_err(machine("listen on the loopback interface"))?;
 
-        let cluster = MemoryCluster::new();
+        let cluster = MemoryCluster::with_history(HISTORY).without_update_managers();
         for definition in v1beta1::definitions().iter().chain(&tekton::definitions()) {
             // Definitions of our own are valid; a test starts an engine.
             drop(cluster.register(definition));

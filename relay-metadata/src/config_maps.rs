@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use kube::Client;
 use relay_core::{Action, AuthenticateError, Claims, SecretStore};
-use relay_store::{ConfigMapDefinition, ConfigMapJournal};
+use relay_store::{ConfigMapJournal, Definitions};
 
 use crate::token::{CallerStores, Stores};
 
@@ -14,6 +14,7 @@ use crate::token::{CallerStores, Stores};
 #[derive(Clone)]
 pub struct ConfigMapStores {
     client: Client,
+    definitions: Arc<Definitions>,
     secrets: Arc<dyn SecretStore>,
 }
 
@@ -21,7 +22,8 @@ impl ConfigMapStores {
     /// Reads and writes ConfigMaps through this client.
     #[must_use]
     pub fn new(client: Client, secrets: Arc<dyn SecretStore>) -> Self {
-        Self { client, secrets }
+        let definitions = Arc::new(Definitions::new(client.clone()));
+        Self { client, definitions, secrets }
     }
 }
 
@@ -42,9 +44,9 @@ impl CallerStores for ConfigMapStores {
         let immutable =
             claim(&claims.immutable_config_map, "relay.sh/k8s/immutable-config-map-name")?;
         let mutable = claim(&claims.mutable_config_map, "relay.sh/k8s/mutable-config-map-name")?;
-        let client = || self.client.clone();
-        let definition = ConfigMapDefinition::new(client(), &namespace, &immutable, action.clone());
-        let journal = ConfigMapJournal::new(client(), &namespace, &mutable, action.clone());
+        let definition = self.definitions.of(&namespace, &immutable, action.clone());
+        let client = self.client.clone();
+        let journal = ConfigMapJournal::new(client, &namespace, &mutable, action.clone());
         Ok(Stores {
             definition: Some(Arc::new(definition)),
             journal: Some(Arc::new(journal)),

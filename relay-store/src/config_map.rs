@@ -1,7 +1,9 @@
 //! The stores of one caller on the two ConfigMaps of its run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -29,8 +31,11 @@ struct Stored {
     api: Api<ConfigMap>,
     name: String,
     /// Filled by the first reader, for which the others wait; replaced by each write.
-    data: Mutex<Arc<OnceCell<Arc<Data>>>>,
+    data: Mutex<Cell>,
 }
+
+/// What a map says, once it was read.
+type Cell = Arc<OnceCell<Arc<Data>>>;
 
 impl Stored {
     fn new(client: Client, namespace: &str, name: &str) -> Self {
@@ -48,17 +53,25 @@ impl Stored {
         }
     }
 
-    fn cell(&self) -> MutexGuard<'_, Arc<OnceCell<Arc<Data>>>> {
+    fn cell(&self) -> MutexGuard<'_, Cell> {
         self.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn read(&self) -> Result<Arc<Data>, StoreError> {
         let cell = Arc::clone(&self.cell());
         let fetch = || async {
-            let found = self.api.get_opt(&self.name).await.map_err(|e| self.backend("read", e))?;
-            Ok(Arc::new(found.and_then(|map| map.data).unwrap_or_default()))
+            match self.api.get_opt(&self.name).await {
+                Ok(Some(map)) => Ok(Arc::new(map.data.unwrap_or_default())),
+                Ok(None) => Err(None),
+                Err(error) => Err(Some(error)),
+            }
         };
-        cell.get_or_try_init(fetch).await.cloned()
+        match cell.get_or_try_init(fetch).await {
+            Ok(data) => Ok(Arc::clone(data)),
+            // That there is none is not kept: it may come.
+            Err(None) => Ok(Arc::default()),
+            Err(Some(error)) => Err(self.backend("read", error)),
+        }
     }
 
     async fn get(&self, key: &str) -> Result<Option<String>, StoreError> {
@@ -113,9 +126,49 @@ impl Stored {
 /// The field manager of what steps write.
 const MANAGER: &str = "relay-metadata-api";
 
+/// How long an immutable map is not read again. It never changes, but it may be deleted, and another
+/// one of its name be made.
+const RECENT: Duration = Duration::from_secs(1);
+
+/// The immutable ConfigMaps of the runs that are asked about, each read once a second at most,
+/// whatever the number of requests.
+pub struct Definitions {
+    client: Client,
+    /// By namespace and name, with the time of the first request.
+    recent: Mutex<HashMap<(String, String), (Instant, Cell)>>,
+}
+
+impl Definitions {
+    /// Reads through this client.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client, recent: Mutex::default() }
+    }
+
+    /// The definition of this action in this map.
+    #[must_use]
+    pub fn of(&self, namespace: &str, name: &str, action: Action) -> ConfigMapDefinition {
+        let now = Instant::now();
+        let definition = ConfigMapDefinition::new(self.client.clone(), namespace, name, action);
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.retain(|_, (first, _)| now.duration_since(*first) < RECENT);
+        let (_, cell) = recent
+            .entry((namespace.to_owned(), name.to_owned()))
+            .or_insert_with(|| (now, Cell::default()));
+        definition.map.cell().clone_from(cell);
+        definition
+    }
+}
+
+impl fmt::Debug for Definitions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Definitions").finish_non_exhaustive()
+    }
+}
+
 /// What the author wrote for an action, in the immutable ConfigMap of its run.
 ///
-/// An instance reads its map once: make one for each request.
+/// An instance reads its map once: make one for each request, or use [`Definitions`].
 #[derive(Debug)]
 pub struct ConfigMapDefinition {
     map: Stored,

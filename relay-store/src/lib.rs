@@ -17,11 +17,11 @@
 //! | --- | --- |
 //! | [`key`] | the keys of both ConfigMaps |
 //! | [`record`] | what is stored about a step, read and written |
-//! | `config_map` | [`ConfigMapDefinition`] and [`ConfigMapJournal`] |
+//! | `config_map` | [`ConfigMapDefinition`], [`Definitions`] and [`ConfigMapJournal`] |
 
 mod config_map;
 pub mod key;
 pub mod record;
 
-pub use config_map::{ConfigMapDefinition, ConfigMapJournal};
+pub use config_map::{ConfigMapDefinition, ConfigMapJournal, Definitions};
 pub use record::StepRecord;

@@ -122,8 +122,7 @@ impl Kind {
         match &self.form {
             Form::BuiltIn(form) => {
                 let schema = self.schema();
-                let mut known = object.clone();
-                let dropped = schema.prune_object(&mut known);
+                let dropped = schema.prune_object(object);
                 let decoded = (form.decode)(object.take());
                 *object = decoded.map_err(|error| self.undecodable(&error))?;
                 schema.drop_empty(object);

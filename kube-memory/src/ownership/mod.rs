@@ -161,6 +161,9 @@ pub(crate) fn differs(old: &Value, new: &Value) -> bool {
     if !same_rest {
         return true;
     }
+    if old.get("metadata") == new.get("metadata") {
+        return false;
+    }
     let metadata = |object: &Map<String, Value>| {
         let mut metadata = object.get("metadata").cloned().unwrap_or_default();
         if let Some(map) = metadata.as_object_mut() {

@@ -95,6 +95,9 @@ fn both(
     path: &mut Vec<Step>,
     difference: &mut Difference,
 ) {
+    if old == new {
+        return;
+    }
     let (old_parts, new_parts) =
         (old.map(|value| parts(schema, value)), new.map(|value| parts(schema, value)));
     match (old_parts, new_parts) {

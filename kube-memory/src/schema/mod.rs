@@ -1,6 +1,7 @@
 //! Structural schemas: what an object of a kind may hold, and how its parts merge.
 
 mod defaults;
+mod path;
 mod prune;
 mod read;
 mod validate;
@@ -117,9 +118,4 @@ impl Schema {
     pub(crate) fn list_type(&self) -> &ListType {
         &self.list
     }
-}
-
-/// The path of a field below another.
-pub(crate) fn join(path: &str, field: &str) -> String {
-    if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") }
 }

@@ -1,6 +1,7 @@
 //! Checking an object against its schema.
 
-use super::{Additional, ListType, Schema, Shape, join};
+use super::path::Path;
+use super::{Additional, ListType, Schema, Shape};
 use crate::status::FieldError;
 use serde_json::Value;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -9,11 +10,11 @@ impl Schema {
     /// Every broken rule of an object, in the order of its fields.
     pub(crate) fn validate(&self, object: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        self.check(object, "", &mut errors);
+        self.check(object, Path::Root, &mut errors);
         errors
     }
 
-    fn check(&self, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    fn check(&self, value: &Value, path: Path<'_>, errors: &mut Vec<FieldError>) {
         if value.is_null() && (self.nullable || self.shape == Shape::Any) {
             return;
         }
@@ -30,17 +31,17 @@ impl Schema {
             Value::Object(map) => {
                 for name in &self.required {
                     if !map.contains_key(name) {
-                        errors.push(FieldError::required(join(path, name), ""));
+                        errors.push(FieldError::required(Path::Field(&path, name), ""));
                     }
                 }
                 for (name, child) in map {
                     // Metadata was read as its own type already.
-                    if path.is_empty() && name == "metadata" {
+                    if path.is_root() && name == "metadata" {
                         continue;
                     }
                     match (self.properties.get(name), &self.additional) {
                         (Some(schema), _) | (None, Additional::Of(schema)) => {
-                            schema.check(child, &join(path, name), errors);
+                            schema.check(child, Path::Field(&path, name), errors);
                         }
                         (None, _) => {}
                     }
@@ -49,7 +50,7 @@ impl Schema {
             Value::Array(items) => {
                 if let Some(schema) = &self.items {
                     for (index, item) in items.iter().enumerate() {
-                        schema.check(item, &format!("{path}[{index}]"), errors);
+                        schema.check(item, Path::Item(&path, index), errors);
                     }
                 }
                 self.check_duplicates(items, path, errors);
@@ -71,7 +72,7 @@ impl Schema {
         }
     }
 
-    fn check_value(&self, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    fn check_value(&self, value: &Value, path: Path<'_>, errors: &mut Vec<FieldError>) {
         let rules = &self.rules;
         let mut invalid = |shown: &Value, detail: String| {
             errors.push(FieldError::invalid(path, shown, &format!("{path} in body {detail}")));
@@ -160,7 +161,7 @@ impl Schema {
         }
     }
 
-    fn check_logic(&self, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    fn check_logic(&self, value: &Value, path: Path<'_>, errors: &mut Vec<FieldError>) {
         let rules = &self.rules;
         let holds = |schema: &Self| {
             let mut broken = Vec::new();
@@ -171,7 +172,7 @@ impl Schema {
             schema.check(value, path, errors);
         }
         let mut broken = |detail: &str| {
-            let detail = if path.is_empty() {
+            let detail = if path.is_root() {
                 format!("\"\" {detail}")
             } else {
                 format!("\"{path}\" {detail}")
@@ -196,20 +197,21 @@ impl Schema {
     }
 
     /// Items that a set or a list-map cannot tell apart.
-    fn check_duplicates(&self, items: &[Value], path: &str, errors: &mut Vec<FieldError>) {
+    fn check_duplicates(&self, items: &[Value], path: Path<'_>, errors: &mut Vec<FieldError>) {
+        if self.list == ListType::Atomic && !self.rules.unique {
+            return;
+        }
         let mut seen: Vec<Value> = Vec::new();
         for (index, item) in items.iter().enumerate() {
             let identity = match &self.list {
-                ListType::Atomic if self.rules.unique => item.clone(),
-                ListType::Atomic => return,
-                ListType::Set => item.clone(),
+                ListType::Atomic | ListType::Set => item.clone(),
                 ListType::Map(keys) => keys
                     .iter()
                     .filter_map(|key| Some((key.clone(), item.get(key)?.clone())))
                     .collect(),
             };
             if seen.contains(&identity) {
-                errors.push(FieldError::duplicate(format!("{path}[{index}]"), &identity));
+                errors.push(FieldError::duplicate(Path::Item(&path, index), &identity));
             } else {
                 seen.push(identity);
             }

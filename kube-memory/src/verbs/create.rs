@@ -57,7 +57,7 @@ impl Call<'_> {
             metadata.insert("creationTimestamp".into(), now().into());
         }
         strategy::for_create(&self.kind, &mut object);
-        if tracked {
+        if tracked && self.storage.tracks_updates {
             let kind = Arc::clone(&self.kind);
             track(&kind.schema(), None, &mut object, self.actor(&kind.api_version()));
         }

@@ -96,9 +96,10 @@ impl Call<'_> {
         }
         let before = live.as_ref().map(|live| &live.value);
         let actor = self.actor(&api_version);
-        let merged = ownership::apply(&schema, before, &applied, actor, self.query.force)?;
+        let mut merged = ownership::apply(&schema, before, &applied, actor, self.query.force)?;
         match live {
             Some(live) => {
+                kind.normalize(&mut merged)?;
                 let object = self.replace(&live, merged, false)?;
                 Ok(self.object(200, object))
             }

@@ -41,7 +41,7 @@ impl Call<'_> {
         Ok(self.object(200, object))
     }
 
-    /// Stores the next state of `live`, unless nothing changes.
+    /// Stores the next state of `live`, in the form that is stored, unless nothing changes.
     ///
     /// With `tracked` the changed fields are noted as the manager's.
     pub(super) fn replace(
@@ -58,7 +58,6 @@ impl Call<'_> {
         } else {
             strategy::for_update(&self.kind, &live.value, &mut object);
         }
-        self.kind.normalize(&mut object)?;
         if self.target.subresource.is_none() {
             strategy::count_generation(&self.kind, &live.value, &mut object);
         }

@@ -175,7 +175,7 @@ async fn decide(
     task: &str,
     status: &CustomRunStatus,
 ) -> Result<(), Error> {
-    let Some(gate) = world.gates.get(task) else { return Ok(()) };
+    let Some(gate) = world.watched.gates.get(task) else { return Ok(()) };
     let name = gate.name_any();
     let api: Api<CustomRun> = Api::namespaced(context.client.clone(), &names.namespace);
     let patch = Patch::Merge(json!({ "status": status }));

@@ -8,8 +8,10 @@ use kube::{Resource, ResourceExt as _};
 use relay_model::tekton::{PIPELINE_RUN_LABEL, PIPELINE_TASK_LABEL};
 use tokio::sync::watch;
 
-/// Objects by namespace and PipelineRun, then by pipeline task.
-type ByRun<K> = HashMap<(String, String), BTreeMap<String, Arc<K>>>;
+/// The objects of one PipelineRun by pipeline task. Names are shared: a copy costs no text.
+pub(super) type ByTask<K> = BTreeMap<Arc<str>, Arc<K>>;
+/// By namespace and PipelineRun.
+type ByRun<K> = HashMap<(String, String), ByTask<K>>;
 
 /// The objects of one kind that belong to PipelineRuns.
 #[derive(Debug)]
@@ -32,9 +34,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn place<K: Resource>(object: &K) -> Option<((String, String), String)> {
+fn place<K: Resource>(object: &K) -> Option<((String, String), Arc<str>)> {
     let run = object.labels().get(PIPELINE_RUN_LABEL)?.clone();
-    let task = object.labels().get(PIPELINE_TASK_LABEL)?.clone();
+    let task = object.labels().get(PIPELINE_TASK_LABEL)?.as_str().into();
     Some(((object.namespace().unwrap_or_default(), run), task))
 }
 
@@ -81,7 +83,7 @@ impl<K: Resource + Clone> Children<K> {
     }
 
     /// The objects of a PipelineRun, by pipeline task.
-    pub(super) fn of(&self, namespace: &str, pipeline_run: &str) -> BTreeMap<String, Arc<K>> {
+    pub(super) fn of(&self, namespace: &str, pipeline_run: &str) -> ByTask<K> {
         let run = (namespace.to_owned(), pipeline_run.to_owned());
         lock(&self.known).get(&run).cloned().unwrap_or_default()
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::Event;
@@ -50,6 +51,8 @@ pub async fn controller(
         .default_backoff()
         .inspect_ok(move |event| index.gates.apply(event))
         .touched_objects();
+    // What changed in a map is read when it is needed; that something did is enough here.
+    let maps = Api::<PartialObjectMeta<ConfigMap>>::all(client.clone());
 
     let controller = Controller::new(Api::<Run>::all(client.clone()), watcher::Config::default());
     let runs = controller.store();
@@ -74,7 +77,7 @@ pub async fn controller(
             waiting_for_tenant(tenant.namespace())
         })
         .watches_stream(pipeline_runs, |object| run_of(&object))
-        .watches(Api::<ConfigMap>::all(client.clone()), ours(), |object| run_of(&object))
+        .watches(maps, ours(), |object| run_of(&object))
         .watches_stream(task_runs, |object| run_of(&object))
         .watches_stream(gates, |object| run_of(&object))
         .graceful_shutdown_on(stopped)

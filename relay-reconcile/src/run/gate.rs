@@ -9,7 +9,6 @@ use relay_core::{Expression, Map, Value};
 use relay_model::tekton::{APPROVAL, CustomRun, GateReason};
 
 use super::observe::World;
-use super::progress::Progress;
 use super::snapshot::PlannedStep;
 use crate::{Context, Error};
 
@@ -33,11 +32,10 @@ pub(super) struct Evaluated {
 pub(super) async fn evaluate(
     context: &Context,
     world: &World,
-    progress: &[Progress],
     step: &PlannedStep,
 ) -> Result<Evaluated, Error> {
     let secrets = StoreResolver { secrets: Some(context.secrets.clone()), ..Default::default() };
-    let resolver = WorldResolver { world, progress, step, secrets };
+    let resolver = WorldResolver { world, step, secrets };
     let mut evaluated = Evaluated::default();
     for (_, condition) in &step.conditions.dependencies {
         evaluated.dependencies.push(resolve(condition, &resolver, world, step).await?);
@@ -67,7 +65,6 @@ async fn resolve(
 /// Decides a gate. Dependencies come first, then what the author wrote, then the question.
 pub(super) fn decide(
     world: &World,
-    progress: &[Progress],
     step: &PlannedStep,
     gate: &CustomRun,
     evaluated: &Evaluated,
@@ -108,7 +105,7 @@ pub(super) fn decide(
                 let message = format!("{place} is a {kind}, not a boolean");
                 return decided(GateReason::EvaluationError, message);
             }
-            Decision::Unresolved => match missing(world, progress, evaluation) {
+            Decision::Unresolved => match missing(world, evaluation) {
                 Some((reason, message)) => {
                     return decided(reason, format!("{place} needs {message}"));
                 }
@@ -148,13 +145,9 @@ pub(super) fn decide(
 
 /// What will never be there: an output that its step did not set, a name that nothing has. `None`
 /// while everything that lacks may still come.
-fn missing(
-    world: &World,
-    progress: &[Progress],
-    evaluation: &Evaluation,
-) -> Option<(GateReason, String)> {
+fn missing(world: &World, evaluation: &Evaluation) -> Option<(GateReason, String)> {
     let ended = |name: &str| match world.snapshot.step(name) {
-        Some(index) => progress.get(index).is_none_or(|progress| progress.ended.is_some()),
+        Some(index) => world.progress(index).is_none_or(|progress| progress.ended.is_some()),
         None => true,
     };
     evaluation.unresolvable.iter().find_map(|reference| match reference {
@@ -172,7 +165,6 @@ fn missing(
 /// Resolves from what was observed.
 struct WorldResolver<'w> {
     world: &'w World,
-    progress: &'w [Progress],
     step: &'w PlannedStep,
     secrets: StoreResolver,
 }
@@ -184,14 +176,13 @@ impl Resolver for WorldResolver<'_> {
         Ok(match reference {
             Reference::Parameter { name } => world.snapshot.parameters.get(name).cloned(),
             Reference::Output { from, name } => {
-                let record = world.snapshot.step(from).and_then(|index| world.records.get(index));
+                let record = world.snapshot.step(from).and_then(|index| world.record(index));
                 record
                     .and_then(|record| record.outputs.get(&**name))
                     .map(|output| output.value.clone())
             }
             Reference::Status { action, property } => {
-                let progress =
-                    world.snapshot.step(action).and_then(|index| self.progress.get(index));
+                let progress = world.snapshot.step(action).and_then(|index| world.progress(index));
                 // Until a step has ended, its own word is not the last one.
                 progress
                     .filter(|progress| progress.ended.is_some())
@@ -210,8 +201,9 @@ impl Resolver for WorldResolver<'_> {
         match collection {
             Collection::Parameters => Ok(Value::from(self.world.snapshot.parameters.clone())),
             Collection::Outputs => {
-                let steps = self.world.snapshot.steps.iter().zip(&self.world.records);
+                let steps = self.world.snapshot.steps.iter().enumerate();
                 let outputs: Map = steps
+                    .filter_map(|(index, step)| Some((step, self.world.record(index)?)))
                     .filter(|(_, record)| !record.outputs.is_empty())
                     .map(|(step, record)| {
                         let outputs = record.outputs.iter();

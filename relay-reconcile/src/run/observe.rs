@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -11,13 +11,15 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource};
 use relay_model::knative_condition::Condition;
 use relay_model::tekton::{CustomRun, PipelineRun, PipelineRunStatus, TaskRun};
-use relay_model::v1beta1::{ConditionStatus, Run, RunStatus};
+use relay_model::v1beta1::{ConditionStatus, Run, RunStatus, StepStatus};
 use relay_store::StepRecord;
 use serde::{Deserialize, Serialize};
 
+use super::children::ByTask;
 use super::objects::Names;
+use super::progress::{self, Progress};
 use super::reconcile::{Reconciler, Running};
-use super::snapshot::Snapshot;
+use super::snapshot::{PlannedStep, Snapshot};
 use crate::{Context, Error};
 
 /// What is looked at of a PipelineRun. The graph in it is large and does not change: it is not kept.
@@ -51,61 +53,134 @@ impl PipelineView {
     }
 }
 
-/// A run that has started, and everything that exists for it.
+/// What the watches show of a run that has started.
+#[derive(Clone, Debug)]
+pub(super) struct Watched {
+    pub(super) pipeline_run: Arc<PipelineView>,
+    /// TaskRuns by the name of their pipeline task.
+    pub(super) tasks: ByTask<TaskRun>,
+    /// Gates by the name of their pipeline task.
+    pub(super) gates: ByTask<CustomRun>,
+}
+
+impl Watched {
+    /// Whether a gate waits for its decision.
+    pub(super) fn has_open_gates(&self) -> bool {
+        self.gates.values().any(|gate| is_open(gate))
+    }
+
+    /// Whether the PipelineRun has ended.
+    pub(super) fn is_done(&self) -> bool {
+        Condition::is_done(&self.pipeline_run.status.conditions)
+    }
+}
+
+fn is_open(gate: &CustomRun) -> bool {
+    gate.status.as_ref().is_none_or(|status| !Condition::is_done(&status.conditions))
+}
+
+/// A run that has started, and everything that exists for it. What concerns one step is worked
+/// out when it is asked for: most reconciles look at a few steps of many.
 #[derive(Clone, Debug)]
 pub(super) struct World {
     pub(super) run: Arc<Run>,
     pub(super) snapshot: Arc<Snapshot>,
-    pub(super) pipeline_run: Arc<PipelineView>,
-    /// TaskRuns by the name of their pipeline task.
-    pub(super) tasks: BTreeMap<String, Arc<TaskRun>>,
-    /// Gates by the name of their pipeline task.
-    pub(super) gates: BTreeMap<String, Arc<CustomRun>>,
-    /// What the steps left behind, by their place in the snapshot.
-    pub(super) records: Vec<StepRecord>,
-    /// What is asked of steps that the mutable ConfigMap does not say yet.
-    pub(super) stored_state: BTreeMap<String, String>,
+    pub(super) watched: Watched,
+    /// What the mutable ConfigMap says.
+    pub(super) data: BTreeMap<String, String>,
+    records: Vec<OnceLock<StepRecord>>,
+    progress: Vec<OnceLock<Progress>>,
     /// Children that the PipelineRun tells of and that are not there any more.
     pub(super) lost: BTreeSet<String>,
     /// What was reported last.
-    pub(super) before: RunStatus,
+    pub(super) before: Arc<RunStatus>,
     pub(super) now: Timestamp,
 }
 
-/// Looks at everything; `None` when the PipelineRun is gone.
-///
-/// The order matters: what a step wrote before its TaskRun ended has to be seen once the end is,
-/// so the ConfigMap is read last, and from the API server.
-pub(super) async fn observe(
+impl World {
+    /// What a step left behind, by its place in the snapshot.
+    pub(super) fn record(&self, index: usize) -> Option<&StepRecord> {
+        let step = self.snapshot.steps.get(index)?;
+        let cell = self.records.get(index)?;
+        Some(cell.get_or_init(|| StepRecord::read(&self.data, &step.action)))
+    }
+
+    /// How far a step has got, by its place in the snapshot.
+    pub(super) fn progress(&self, index: usize) -> Option<&Progress> {
+        let step = self.snapshot.steps.get(index)?;
+        let cell = self.progress.get(index)?;
+        Some(cell.get_or_init(|| {
+            let reported = self.record(index).and_then(|record| record.status.clone());
+            progress::of(self, index, step, reported.unwrap_or_default())
+        }))
+    }
+
+    /// The steps whose gates have not come to their end, with those gates, in the order of the
+    /// snapshot.
+    pub(super) fn open_gates(&self) -> Vec<(usize, &PlannedStep, &CustomRun)> {
+        let gates = self.watched.gates.iter().filter(|(_, gate)| is_open(gate));
+        let mut open: Vec<_> = gates
+            .filter_map(|(task, gate)| {
+                let index = self.snapshot.step_behind(task)?;
+                Some((index, self.snapshot.steps.get(index)?, &**gate))
+            })
+            .collect();
+        open.sort_by_key(|(index, ..)| *index);
+        open
+    }
+
+    /// What was reported last of a step, by its place in the snapshot.
+    pub(super) fn reported(&self, index: usize) -> Option<&StepStatus> {
+        let name = self.snapshot.steps.get(index)?.name.as_str();
+        // A status names the steps in the order of the snapshot, unless somebody else wrote it.
+        let found = self.before.steps.get(index).filter(|step| step.name == name);
+        found.or_else(|| self.before.steps.iter().find(|step| step.name == name))
+    }
+}
+
+/// Looks at what the watches show; `None` when the PipelineRun is gone.
+pub(super) async fn watched(
     context: &Context,
     reconciler: &Reconciler,
-    run: &Arc<Run>,
-    running: &Running,
-) -> Result<Option<World>, Error> {
-    let Running { names, snapshot, .. } = running;
+    names: &Names,
+) -> Result<Option<Watched>, Error> {
     let Some(pipeline_run) = pipeline_run(context, reconciler, names).await? else {
         return Ok(None);
     };
-    let tasks = reconciler.task_runs.of(&names.namespace, &names.pipeline_run);
-    let gates = reconciler.gates.of(&names.namespace, &names.pipeline_run);
-    let lost = lost(context, names, &pipeline_run, &tasks, &gates).await?;
+    Ok(Some(Watched {
+        pipeline_run,
+        tasks: reconciler.task_runs.of(&names.namespace, &names.pipeline_run),
+        gates: reconciler.gates.of(&names.namespace, &names.pipeline_run),
+    }))
+}
+
+/// Adds what the mutable ConfigMap says.
+///
+/// The order matters: what a step wrote before its TaskRun ended has to be seen once the end is,
+/// so this is read after it, and from the API server.
+pub(super) async fn observe(
+    context: &Context,
+    run: &Arc<Run>,
+    running: &Running,
+    watched: Watched,
+) -> Result<World, Error> {
+    let Running { names, snapshot, .. } = running;
+    let lost = lost(context, names, &watched).await?;
     let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &names.namespace);
     let what = format!("ConfigMap {}/{}", names.namespace, names.mutable);
     let mutable = maps.get_opt(&names.mutable).await.map_err(Error::api("read", what))?;
-    let data = mutable.and_then(|map| map.data).unwrap_or_default();
-    let records = snapshot.steps.iter().map(|step| StepRecord::read(&data, &step.action)).collect();
-    Ok(Some(World {
+    let steps = snapshot.steps.len();
+    Ok(World {
         run: Arc::clone(run),
         snapshot: Arc::clone(snapshot),
-        pipeline_run,
-        tasks,
-        gates,
-        records,
-        stored_state: data,
+        watched,
+        data: mutable.and_then(|map| map.data).unwrap_or_default(),
+        records: vec![OnceLock::new(); steps],
+        progress: vec![OnceLock::new(); steps],
         lost,
-        before: running.status.clone(),
+        before: Arc::clone(&running.status),
         now: context.clock.now(),
-    }))
+    })
 }
 
 /// The children that a PipelineRun which has ended tells of, and that are not there. That is only
@@ -113,18 +188,15 @@ pub(super) async fn observe(
 async fn lost(
     context: &Context,
     names: &Names,
-    pipeline_run: &PipelineView,
-    tasks: &BTreeMap<String, Arc<TaskRun>>,
-    gates: &BTreeMap<String, Arc<CustomRun>>,
+    watched: &Watched,
 ) -> Result<BTreeSet<String>, Error> {
     let mut lost = BTreeSet::new();
-    let status = &pipeline_run.status;
-    if !Condition::is_done(&status.conditions) {
+    if !watched.is_done() {
         return Ok(lost);
     }
-    for child in &status.child_references {
+    for child in &watched.pipeline_run.status.child_references {
         let task = &child.pipeline_task_name;
-        if tasks.contains_key(task) || gates.contains_key(task) {
+        if watched.tasks.contains_key(task.as_str()) || watched.gates.contains_key(task.as_str()) {
             continue;
         }
         let namespace = &names.namespace;

@@ -16,7 +16,6 @@ use relay_store::{key, record};
 use super::gate::Verdict;
 use super::objects;
 use super::observe::World;
-use super::progress::Progress;
 use super::snapshot::PlannedStep;
 
 /// One thing to do. They are done in the order in which they are planned.
@@ -31,36 +30,37 @@ pub(super) enum Todo {
     Cancel,
 }
 
-/// Plans. `verdicts` are those of the gates that wait, by pipeline task.
-pub(super) fn plan(
-    world: &World,
-    progress: &[Progress],
-    verdicts: &BTreeMap<String, Verdict>,
-) -> Vec<Todo> {
+/// Plans. `verdicts` are those of the gates that wait, by pipeline task. Of a run that is not
+/// looked at as a `whole` only what lets steps through is planned.
+pub(super) fn plan(world: &World, verdicts: &BTreeMap<String, Verdict>, whole: bool) -> Vec<Todo> {
     let mut todo = Vec::new();
-    // A gate opens only after what it let pass is on record, or the next step could not see it.
-    let mut entries = state(world);
-    entries.extend(statuses(world, progress));
+    let mut entries = BTreeMap::new();
+    if whole {
+        entries = state(world);
+        entries.extend(statuses(world, 0..world.snapshot.steps.len()));
+    }
     let mut decisions = Vec::new();
-    for step in &world.snapshot.steps {
+    for (_, step, custom_run) in world.open_gates() {
         let Some(gate) = step.gate.as_ref() else { continue };
-        let Some(custom_run) = world.gates.get(gate) else { continue };
-        if let Some(status) = close(world, custom_run, verdicts.get(gate)) {
-            if let Some(Verdict::Decided { reason, message }) = verdicts.get(gate)
-                && reason.decision() == relay_model::tekton::Decision::Skip
-            {
-                entries.extend(message_of(world, step, *reason, message));
-            }
-            decisions.push(Todo::Decide(gate.clone(), Box::new(status)));
+        let Some(status) = close(world, custom_run, verdicts.get(gate)) else { continue };
+        if let Some(Verdict::Decided { reason, message }) = verdicts.get(gate)
+            && reason.decision() == relay_model::tekton::Decision::Skip
+        {
+            entries.extend(message_of(world, step, *reason, message));
         }
+        if !whole {
+            // A gate opens only after what it let pass is on record, or the next step could not
+            // see it.
+            entries.extend(statuses(world, step.after.iter().copied()));
+        }
+        decisions.push(Todo::Decide(gate.clone(), Box::new(status)));
     }
     if !entries.is_empty() {
         todo.push(Todo::Record(entries));
     }
     todo.append(&mut decisions);
-    let pipeline = &world.pipeline_run;
-    let done = Condition::is_done(&pipeline.status.conditions);
-    if world.run.spec.is_cancelled() && !done && pipeline.spec.status.is_none() {
+    let pipeline = &world.watched.pipeline_run;
+    if world.run.spec.is_cancelled() && !world.watched.is_done() && pipeline.spec.status.is_none() {
         todo.push(Todo::Cancel);
     }
     todo
@@ -69,31 +69,30 @@ pub(super) fn plan(
 /// What the run's spec asks of steps and the map does not say yet.
 fn state(world: &World) -> BTreeMap<String, String> {
     let mut wanted = objects::state(&world.run, &world.snapshot);
-    wanted.retain(|key, value| world.stored_state.get(key) != Some(value));
+    wanted.retain(|key, value| world.data.get(key) != Some(value));
     wanted
 }
 
-/// The statuses of steps that have ended otherwise than they reported.
-fn statuses(world: &World, progress: &[Progress]) -> BTreeMap<String, String> {
-    let steps = world.snapshot.steps.iter().zip(&world.records).zip(progress);
-    steps
-        .filter(|((_, record), progress)| {
-            progress.ended.is_some() && record.status.as_ref() != Some(&progress.status)
-        })
-        .filter(|((_, record), progress)| {
-            // Times are ours only where the step reported none.
-            let reported = record.status.as_ref();
-            let same = |property: &str| {
-                reported.and_then(|status| status.property(property))
-                    == progress.status.property(property)
-            };
-            !(same("succeeded") && same("failed") && same("skipped"))
-        })
-        .map(|((step, _), progress)| {
-            let text = record::write_status(step.name.as_str(), &progress.status);
-            (key::status(&step.action), text)
-        })
-        .collect()
+/// The statuses of those of these steps that have ended otherwise than they reported.
+fn statuses(
+    world: &World,
+    steps: impl Iterator<Item = usize>,
+) -> impl Iterator<Item = (String, String)> {
+    steps.filter_map(|index| {
+        let progress = world.progress(index).filter(|progress| progress.ended.is_some())?;
+        let reported = world.record(index)?.status.as_ref();
+        // Times are ours only where the step reported none.
+        let same = |property: &str| {
+            reported.and_then(|status| status.property(property))
+                == progress.status.property(property)
+        };
+        if same("succeeded") && same("failed") && same("skipped") {
+            return None;
+        }
+        let step = world.snapshot.steps.get(index)?;
+        let text = record::write_status(step.name.as_str(), &progress.status);
+        Some((key::status(&step.action), text))
+    })
 }
 
 /// The status that ends a gate, if it is to end.

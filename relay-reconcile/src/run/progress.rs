@@ -66,29 +66,23 @@ impl TaskEnding {
     }
 }
 
-/// The progress of all steps, in the order of the snapshot.
-pub(super) fn all(world: &World) -> Vec<Progress> {
-    world
-        .snapshot
-        .steps
-        .iter()
-        .zip(&world.records)
-        .map(|(step, record)| {
-            let reported = record.status.clone().unwrap_or_default();
-            of(world, step, reported)
-        })
-        .collect()
-}
-
-fn of(world: &World, step: &PlannedStep, reported: StepStatus) -> Progress {
-    if let Some(task) = step.task.as_ref().and_then(|task| world.tasks.get(task)) {
+/// The progress of a step, by its place in the snapshot, its plan and what it reported itself.
+pub(super) fn of(
+    world: &World,
+    index: usize,
+    step: &PlannedStep,
+    reported: StepStatus,
+) -> Progress {
+    let watched = &world.watched;
+    let task = step.task.as_ref().and_then(|task| watched.tasks.get(task.as_str()));
+    if let Some(task) = task {
         return of_task(task, reported, world.now);
     }
     // What was said to have ended has ended, whatever became of its objects since.
-    if let Some(ended) = said_to_have_ended(world, step) {
+    if let Some(ended) = world.reported(index).and_then(said_to_have_ended) {
         return Progress { status: reported, ended: Some(ended) };
     }
-    let gate = step.gate.as_ref().and_then(|gate| world.gates.get(gate));
+    let gate = step.gate.as_ref().and_then(|gate| watched.gates.get(gate.as_str()));
     let decision = gate.and_then(|gate| decided(gate)).map(|(reason, message, time)| {
         of_decision(step, reason, message, time.unwrap_or(world.now))
     });
@@ -104,8 +98,7 @@ fn of(world: &World, step: &PlannedStep, reported: StepStatus) -> Progress {
     }
 }
 
-fn said_to_have_ended(world: &World, step: &PlannedStep) -> Option<Ended> {
-    let stored = world.before.steps.iter().find(|stored| stored.name == step.name.as_str())?;
+fn said_to_have_ended(stored: &v1beta1::StepStatus) -> Option<Ended> {
     if !stored.condition("Completed").is_some_and(v1beta1::Condition::is_true) {
         return None;
     }
@@ -158,11 +151,11 @@ fn skipped(outcome: ConditionOutcome, timestamp: Timestamp) -> StepStatus {
 }
 
 fn of_task(task: &TaskRun, reported: StepStatus, now: Timestamp) -> Progress {
-    let status = task.status.clone().unwrap_or_default();
-    let condition = Condition::of(&status.conditions);
-    let Some(condition) =
-        condition.filter(|condition| condition.status != ConditionStatus::Unknown)
-    else {
+    let ended = task.status.as_ref().and_then(|status| {
+        let condition = Condition::of(&status.conditions)?;
+        (condition.status != ConditionStatus::Unknown).then_some((status, condition))
+    });
+    let Some((status, condition)) = ended else {
         return Progress { status: reported, ended: None };
     };
     let time = |time: &Option<Time>| time.as_ref().map_or(now, |Time(time)| *time);
@@ -221,7 +214,7 @@ fn failure(
 
 /// Why a step will not get its turn any more, once its PipelineRun has ended without it.
 fn abandoned(world: &World, step: &PlannedStep) -> Option<(&'static str, &'static str)> {
-    let status = &world.pipeline_run.status;
+    let status = &world.watched.pipeline_run.status;
     let condition = Condition::of(&status.conditions)?;
     if condition.status == ConditionStatus::Unknown {
         return None;

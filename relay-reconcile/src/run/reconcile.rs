@@ -15,10 +15,10 @@ use relay_model::v1beta1::{Run, RunStatus};
 use super::children::Children;
 use super::gate::{self, Verdict};
 use super::objects::{self, Names};
-use super::observe::{PipelineView, World, observe};
+use super::observe::{self, PipelineView, Watched, World};
 use super::snapshot::Snapshot;
 use super::start::{Started, names_of, start};
-use super::{apply, plan, progress, report};
+use super::{apply, plan, report};
 use crate::{Context, Error};
 
 /// What one operator keeps about runs between reconciles. All of it can be found again.
@@ -39,9 +39,21 @@ pub(super) struct Running {
     pub(super) names: Names,
     pub(super) snapshot: Arc<Snapshot>,
     /// The status that was written last: what a watch shows may be older.
-    pub(super) status: RunStatus,
+    pub(super) status: Arc<RunStatus>,
     /// Before this time only what matters at once is written.
     next_write: Timestamp,
+    /// The generation of the run that was worked on last.
+    generation: Option<i64>,
+}
+
+impl Running {
+    /// Whether the run is to be looked at as a whole, and not only the gates that wait.
+    fn is_due(&self, run: &Run, watched: &Watched, now: Timestamp) -> bool {
+        now >= self.next_write
+            || run.metadata.generation != self.generation
+            || run.spec.is_cancelled()
+            || watched.is_done()
+    }
 }
 
 /// How many times as long as a write took nothing is written after it, so that a run with very
@@ -79,8 +91,9 @@ pub async fn reconcile(
             Started::Running(names, snapshot) => Running {
                 names,
                 snapshot,
-                status: run.status.clone().unwrap_or_default(),
+                status: Arc::new(run.status.clone().unwrap_or_default()),
                 next_write: Timestamp::MIN,
+                generation: None,
             },
             Started::Waiting(status) => {
                 write_if_changed(context, &run, &status).await?;
@@ -97,32 +110,45 @@ pub async fn reconcile(
         // The watch has not shown it yet.
         return Ok(Action::await_change());
     }
-    let Some(world) = observe(context, reconciler, &run, &running).await? else {
+    let Some(watched) = observe::watched(context, reconciler, &running.names).await? else {
         let message = "the PipelineRun was deleted before the run had ended";
         let now = context.clock.now();
         let status = report::ended(&run, &running.status, false, "PipelineRunLost", message, now);
         write_if_changed(context, &run, &status).await?;
         return Ok(Action::await_change());
     };
-    let progress = progress::all(&world);
-    let verdicts = verdicts(context, &world, &progress).await?;
-    let todo = plan::plan(&world, &progress, &verdicts);
-    apply::apply(context, &world, &running.names, todo).await?;
-    let status = report::report(&world, &progress, &verdicts);
-    let (running, postponed) = publish(context, &run, running, status).await?;
-    lock(&reconciler.running).insert(uid, running);
-    // Answers are watched, the end of waiting for one is not.
-    let deadlines = verdicts.values().filter_map(|verdict| match verdict {
+    let now = context.clock.now();
+    let is_due = running.is_due(&run, &watched, now);
+    if !is_due && !watched.has_open_gates() {
+        return Ok(requeue_at(Some(running.next_write), now));
+    }
+    let world = observe::observe(context, &run, &running, watched).await?;
+    let verdicts = verdicts(context, &world).await?;
+    let question_ends = verdicts.values().filter_map(|verdict| match verdict {
         Verdict::Wait { until, .. } => *until,
         Verdict::Decided { .. } => None,
     });
-    Ok(match deadlines.chain(postponed).min() {
-        Some(until) => {
-            let left = Duration::try_from(until.duration_since(world.now)).unwrap_or_default();
-            Action::requeue(left + Duration::from_millis(1))
-        }
-        None => Action::await_change(),
-    })
+    let question_ends = question_ends.min();
+    // A question has to be told at once.
+    let whole = is_due || question_ends.is_some();
+    let todo = plan::plan(&world, &verdicts, whole);
+    apply::apply(context, &world, &running.names, todo).await?;
+    if !whole {
+        return Ok(requeue_at(Some(running.next_write), now));
+    }
+    let status = report::report(&world, &verdicts);
+    let (mut running, postponed) = publish(context, &run, running, status).await?;
+    running.generation = run.metadata.generation;
+    lock(&reconciler.running).insert(uid, running);
+    // Answers are watched, the end of waiting for one is not.
+    Ok(requeue_at(question_ends.into_iter().chain(postponed).min(), now))
+}
+
+/// To be looked at again at a time, if not earlier.
+fn requeue_at(time: Option<Timestamp>, now: Timestamp) -> Action {
+    let Some(time) = time else { return Action::await_change() };
+    let left = Duration::try_from(time.duration_since(now)).unwrap_or_default();
+    Action::requeue(left + Duration::from_millis(1))
 }
 
 /// Writes a status that differs from the last one, or says when it is time to.
@@ -132,7 +158,7 @@ async fn publish(
     running: Running,
     status: RunStatus,
 ) -> Result<(Running, Option<Timestamp>), Error> {
-    if status == running.status {
+    if status == *running.status {
         return Ok((running, None));
     }
     let start = context.clock.now();
@@ -150,7 +176,7 @@ async fn publish(
     let end = context.clock.now();
     let pause = (end.duration_since(start) * WRITE_SHARE).min(MAX_WRITE_PAUSE);
     let next_write = end.saturating_add(pause).unwrap_or(Timestamp::MAX);
-    Ok((Running { status, next_write, ..running }, None))
+    Ok((Running { status: Arc::new(status), next_write, ..running }, None))
 }
 
 impl Default for Reconciler {
@@ -219,28 +245,17 @@ async fn delete(context: &Context, run: &Run) -> Result<Action, Error> {
 }
 
 /// The verdicts on the gates that wait, by pipeline task.
-async fn verdicts(
-    context: &Context,
-    world: &World,
-    progress: &[progress::Progress],
-) -> Result<BTreeMap<String, Verdict>, Error> {
+async fn verdicts(context: &Context, world: &World) -> Result<BTreeMap<String, Verdict>, Error> {
     // What is no duration was refused when the run began; what became none since is not heard.
     let waits = objects::duration(&world.run, annotation::APPROVAL_TIMEOUT).ok().flatten();
     let waits = waits.unwrap_or(context.settings.approval_timeout);
     let mut verdicts = BTreeMap::new();
-    for step in &world.snapshot.steps {
-        let Some((task, gate)) =
-            step.gate.as_ref().and_then(|task| Some((task, world.gates.get(task)?)))
-        else {
+    for (_, step, gate) in world.open_gates() {
+        let Some(task) = step.gate.as_ref().filter(|_| gate.spec.status.is_none()) else {
             continue;
         };
-        let status = gate.status.as_ref().map(|status| status.conditions.as_slice());
-        let done = status.is_some_and(relay_model::knative_condition::Condition::is_done);
-        if done || gate.spec.status.is_some() {
-            continue;
-        }
-        let evaluated = gate::evaluate(context, world, progress, step).await?;
-        let verdict = gate::decide(world, progress, step, gate, &evaluated, waits);
+        let evaluated = gate::evaluate(context, world, step).await?;
+        let verdict = gate::decide(world, step, gate, &evaluated, waits);
         verdicts.insert(task.clone(), verdict);
     }
     Ok(verdicts)

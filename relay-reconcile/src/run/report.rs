@@ -25,12 +25,10 @@ const MAX_OUTPUTS: usize = 512 << 10;
 const WAITING_FOR_APPROVAL: &str = "WaitingForApproval";
 
 /// The status of a run that has started. `verdicts` are those on the gates that wait.
-pub(super) fn report(
-    world: &World,
-    progress: &[Progress],
-    verdicts: &BTreeMap<String, Verdict>,
-) -> RunStatus {
+pub(super) fn report(world: &World, verdicts: &BTreeMap<String, Verdict>) -> RunStatus {
     let before = &world.before;
+    let places = 0..world.snapshot.steps.len();
+    let progress: Vec<&Progress> = places.filter_map(|index| world.progress(index)).collect();
     let asks = |step: &PlannedStep| {
         let verdict = step.gate.as_ref().and_then(|gate| verdicts.get(gate));
         matches!(verdict, Some(Verdict::Wait { until: Some(_), .. }))
@@ -40,16 +38,16 @@ pub(super) fn report(
         .snapshot
         .steps
         .iter()
-        .zip(&world.records)
-        .zip(progress)
-        .map(|((planned, record), progress)| {
-            let stored = before.steps.iter().find(|step| step.name == planned.name.as_str());
+        .zip(&progress)
+        .enumerate()
+        .filter_map(|(index, (planned, progress))| {
+            let (record, stored) = (world.record(index)?, world.reported(index));
             let asks = asks(planned);
-            step(planned, record, progress, asks, stored, world.now, &mut room)
+            Some(step(planned, record, progress, asks, stored, world.now, &mut room))
         })
         .collect();
     let completed = progress.iter().all(|progress| progress.ended.is_some());
-    let (succeeded, reason, message) = succeeded(world, progress);
+    let (succeeded, reason, message) = succeeded(world, &progress);
     let cancelled = world.run.spec.is_cancelled().then_some(true);
     let mut completed_condition = Condition::new("Completed", Some(completed), world.now);
     let asking: Vec<_> = world.snapshot.steps.iter().filter(|step| asks(step)).collect();
@@ -118,7 +116,7 @@ fn finish(
 }
 
 /// Whether the run succeeded, a reason, and a message that names steps.
-fn succeeded(world: &World, progress: &[Progress]) -> (Option<bool>, &'static str, String) {
+fn succeeded(world: &World, progress: &[&Progress]) -> (Option<bool>, &'static str, String) {
     let names = |wanted: &dyn Fn(&Progress) -> bool| {
         let steps = world.snapshot.steps.iter().zip(progress);
         let names: Vec<_> = steps
@@ -143,7 +141,7 @@ fn succeeded(world: &World, progress: &[Progress]) -> (Option<bool>, &'static st
         return (Some(false), "StepFailed", format!("failed: {failed}"));
     }
     if !timed_out.is_empty() || !because("NotStarted").is_empty() {
-        let condition = TektonCondition::of(&world.pipeline_run.status.conditions);
+        let condition = TektonCondition::of(&world.watched.pipeline_run.status.conditions);
         let message = condition.and_then(|condition| condition.message.clone());
         let reason = if timed_out.is_empty() { "PipelineFailed" } else { "TimedOut" };
         return (Some(false), reason, message.unwrap_or_default());

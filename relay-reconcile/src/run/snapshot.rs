@@ -1,6 +1,6 @@
 //! The workflow as a run knows it: copied once, parsed once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use relay_core::expr::{Mention, Reference};
 use relay_core::{Action, Expression, Map, NameError, RunId, StepName, Value};
@@ -25,6 +25,10 @@ pub(super) struct Snapshot {
     pub(super) workflow: StoredWorkflow,
     pub(super) steps: Vec<PlannedStep>,
     pub(super) parameters: Map,
+    /// Places in `steps` by name.
+    by_name: HashMap<StepName, usize>,
+    /// Places in `steps` by the name of the gate.
+    by_gate: HashMap<String, usize>,
 }
 
 /// A step with its place in the graph.
@@ -85,12 +89,21 @@ impl Snapshot {
         }
         graph::check_cycles(&steps)?;
         let parameters = parameters(&workflow.spec, run);
-        Ok(Self { workflow, steps, parameters })
+        let places = || steps.iter().enumerate();
+        let by_name = places().map(|(index, step)| (step.name.clone(), index)).collect();
+        let by_gate = places().filter_map(|(index, step)| Some((step.gate.clone()?, index)));
+        let by_gate = by_gate.collect();
+        Ok(Self { workflow, steps, parameters, by_name, by_gate })
     }
 
     /// The step of this name.
     pub(super) fn step(&self, name: &str) -> Option<usize> {
-        self.steps.iter().position(|step| step.name.as_str() == name)
+        self.by_name.get(name).copied()
+    }
+
+    /// The step behind the gate of this name.
+    pub(super) fn step_behind(&self, gate: &str) -> Option<usize> {
+        self.by_gate.get(gate).copied()
     }
 }
 

@@ -9,7 +9,7 @@ use relay_core::{
     Action, ConditionOutcome, Decorator, Definition as _, Journal as _, Message, MessageSource,
     ProcessState, StepStatus, StoreError, Value, WhenCondition,
 };
-use relay_store::{ConfigMapDefinition, ConfigMapJournal, StepRecord, key};
+use relay_store::{ConfigMapDefinition, ConfigMapJournal, Definitions, StepRecord, key};
 
 async fn map(client: &Client, name: &str, data: &[(String, &str)]) {
     let api: Api<ConfigMap> = Api::default_namespaced(client.clone());
@@ -32,6 +32,25 @@ fn step(name: &str) -> Action {
 
 fn journal(client: &Client, name: &str) -> ConfigMapJournal {
     ConfigMapJournal::new(client.clone(), "default", "r-mutable", step(name))
+}
+
+#[tokio::test]
+async fn definitions_are_shared_by_requests_that_come_together() {
+    let cluster = MemoryCluster::new();
+    let client = cluster.client("default");
+    let definitions = Definitions::new(client.clone());
+    let action = step("a");
+    let spec = || async {
+        let definition = definitions.of("default", "r-immutable", action.clone());
+        definition.spec().await.unwrap().map(|spec| spec.source().to_json())
+    };
+    assert_eq!(spec().await, None);
+    map(&client, "r-immutable", &[(key::spec(&action), "1")]).await;
+    let before = cluster.request_count();
+    for _ in 0..10 {
+        assert_eq!(spec().await.as_deref(), Some("1"), "that there is none was not kept");
+    }
+    assert_eq!(cluster.request_count() - before, 1);
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ fn main() -> ExitCode {
     if let Some(code) = relay_local::be_ni() {
         return code;
     }
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
         Ok(runtime) => ExitCode::from(runtime.block_on(relay())),
         Err(error) => {
             print::error(&format!("could not start: {error}"));

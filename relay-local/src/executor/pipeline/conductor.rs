@@ -29,7 +29,7 @@ use crate::executor::{duration, sleep_until};
 /// How often the status of a PipelineRun under way is written at most, and at least if there is
 /// something to write. In between it is after each tenth of the time so far: a status is large,
 /// and whoever keeps a history keeps each of them.
-const PROGRESS_EVERY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
+const PROGRESS_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// How many times as long as a write takes there is no other. The status names every child, so
 /// the time that it takes grows with the pipeline, and must not grow with it once more.
 const QUIET: u32 = 20;

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::future::{self, Future};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config};
-use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use kube::runtime::{Controller, WatchStreamExt as _, watcher};
 use kube::{Api, Resource, ResourceExt as _};
@@ -24,7 +25,9 @@ use crate::requeue::backoff;
 use crate::{Context, Error};
 
 /// How many runs are worked on at once.
-const CONCURRENCY: u16 = 16;
+const CONCURRENCY: u16 = 64;
+/// How long one stays with a run after the last thing that happened to it.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Works on all runs until `stopped` is done, finishing what is being worked on.
 pub async fn controller(
@@ -44,18 +47,25 @@ pub async fn controller(
     let index = Arc::clone(&reconciler);
     let task_runs = watcher(Api::<TaskRun>::all(client.clone()), ours())
         .default_backoff()
-        .inspect_ok(move |event| index.task_runs.apply(event))
+        .inspect_ok(move |event| {
+            index.task_runs.apply(event);
+            index.ring(event);
+        })
         .touched_objects();
     let index = Arc::clone(&reconciler);
     let gates = watcher(Api::<CustomRun>::all(client.clone()), ours())
         .default_backoff()
-        .inspect_ok(move |event| index.gates.apply(event))
+        .inspect_ok(move |event| {
+            index.gates.apply(event);
+            index.ring(event);
+        })
         .touched_objects();
     // What changed in a map is read when it is needed; that something did is enough here.
     let maps = Api::<PartialObjectMeta<ConfigMap>>::all(client.clone());
 
     let controller = Controller::new(Api::<Run>::all(client.clone()), watcher::Config::default());
     let runs = controller.store();
+    let shared = Arc::new(Shared { context: Arc::clone(&context), reconciler, runs: runs.clone() });
     let waiting_in = move |namespace: Option<String>| {
         let waiting = |run: &Arc<Run>| {
             !run.status.as_ref().is_some_and(RunStatus::is_completed)
@@ -82,11 +92,9 @@ pub async fn controller(
         .watches_stream(gates, |object| run_of(&object))
         .graceful_shutdown_on(stopped)
         .run(
-            |run, shared: Arc<(Arc<Context>, Arc<Reconciler>)>| async move {
-                work(run, &shared.0, &shared.1).await
-            },
-            |run, error, shared| failed(&run, error, &shared.0, &shared.1),
-            Arc::new((context, reconciler)),
+            |run, shared: Arc<Shared>| async move { work(run, &shared).await },
+            |run, error, shared| failed(&run, error, &shared),
+            shared,
         )
         .for_each(|result| async move {
             match result {
@@ -119,21 +127,40 @@ impl News {
     }
 }
 
-fn run_of<K: Resource>(object: &K) -> Option<ObjectRef<Run>> {
+pub(super) fn run_of<K: Resource>(object: &K) -> Option<ObjectRef<Run>> {
     DependencyOf::of(object.meta())?.object_ref()
 }
 
-async fn work(run: Arc<Run>, context: &Context, reconciler: &Reconciler) -> Result<Action, Error> {
-    reconciler.ready().await;
-    let uid = run.uid().unwrap_or_default();
-    let action = reconcile(run, context, reconciler).await?;
-    reconciler.succeeded(&uid);
-    Ok(action)
+/// What all reconciles share.
+struct Shared {
+    context: Arc<Context>,
+    reconciler: Arc<Reconciler>,
+    runs: Store<Run>,
 }
 
-fn failed(run: &Run, error: &Error, context: &Context, reconciler: &Reconciler) -> Action {
-    let failures = reconciler.failed(&run.uid().unwrap_or_default());
-    let wait = backoff(failures, context.clock.now());
+/// Works on a run, and goes on as long as something happens to it.
+async fn work(mut run: Arc<Run>, shared: &Shared) -> Result<Action, Error> {
+    let Shared { context, reconciler, runs } = shared;
+    reconciler.ready().await;
+    let uid = run.uid().unwrap_or_default();
+    let reference = ObjectRef::from_obj(&*run);
+    let listener = reconciler.bells.listen(reference.clone());
+    loop {
+        let action = reconcile(run, context, reconciler).await?;
+        reconciler.succeeded(&uid);
+        if !listener.hears(PATIENCE).await {
+            return Ok(action);
+        }
+        run = match runs.get(&reference) {
+            Some(run) => run,
+            None => return Ok(action),
+        };
+    }
+}
+
+fn failed(run: &Run, error: &Error, shared: &Shared) -> Action {
+    let failures = shared.reconciler.failed(&run.uid().unwrap_or_default());
+    let wait = backoff(failures, shared.context.clock.now());
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     warn!(run = run.name_any(), %error, cause, retry_in = ?wait, "a reconcile failed");
     Action::requeue(wait)

@@ -30,6 +30,7 @@
 //! workflow with a cycle, ends the run with a condition that says so.
 
 mod apply;
+mod bell;
 mod children;
 mod controller;
 mod gate;

@@ -5,14 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{self, Store};
+use kube::runtime::watcher::Event;
+use kube::{Resource, ResourceExt as _};
 use relay_model::annotation;
 use relay_model::tekton::{CustomRun, TaskRun};
 use relay_model::v1beta1::{Run, RunStatus};
 
+use super::bell::Bells;
 use super::children::Children;
+use super::controller::run_of;
 use super::gate::{self, Verdict};
 use super::objects::{self, Names};
 use super::observe::{self, PipelineView, Watched, World};
@@ -27,6 +30,7 @@ pub struct Reconciler {
     pub(super) pipeline_runs: Store<PipelineView>,
     pub(super) task_runs: Children<TaskRun>,
     pub(super) gates: Children<CustomRun>,
+    pub(super) bells: Bells,
     /// By UID, while a run goes on.
     running: Mutex<HashMap<String, Running>>,
     /// Failures in a row, by UID.
@@ -192,8 +196,20 @@ impl Reconciler {
             pipeline_runs,
             task_runs: Children::default(),
             gates: Children::default(),
+            bells: Bells::default(),
             running: Mutex::default(),
             failures: Mutex::default(),
+        }
+    }
+
+    /// Tells whoever works on the run of this object that it has changed.
+    pub(super) fn ring<K: Resource>(&self, event: &Event<K>) {
+        let (Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) = event
+        else {
+            return;
+        };
+        if let Some(run) = run_of(object) {
+            self.bells.ring(&run);
         }
     }
 

@@ -23,7 +23,7 @@ pub(crate) fn broken(kind: &Kind, live: Option<&Value>, object: &Value) -> Vec<F
             if let Some(live) = live {
                 immutable(live, object, &["data", "binaryData"], &mut errors);
             }
-            config_map(object, &mut errors);
+            config_map(live, object, &mut errors);
         }
         ("", "secrets") => {
             if let Some(live) = live {
@@ -32,7 +32,7 @@ pub(crate) fn broken(kind: &Kind, live: Option<&Value>, object: &Value) -> Vec<F
                 }
                 immutable(live, object, &["data"], &mut errors);
             }
-            secret(object, &mut errors);
+            secret(live, object, &mut errors);
         }
         ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => {
             if let Some(live) = live
@@ -143,11 +143,11 @@ fn frozen_finalizers(live: &Value, object: &Value, errors: &mut Vec<FieldError>)
     }
 }
 
-fn config_map(object: &Value, errors: &mut Vec<FieldError>) {
+fn config_map(live: Option<&Value>, object: &Value, errors: &mut Vec<FieldError>) {
     let (data, binary) = (object.get("data"), object.get("binaryData"));
     let mut size = 0;
     for (key, value) in entries(data) {
-        bad_key("data", key, errors);
+        bad_key(live, "data", key, errors);
         if binary.is_some_and(|binary| binary.get(key).is_some()) {
             let path = format!("data[{key}]");
             errors.push(FieldError::invalid(
@@ -159,7 +159,7 @@ fn config_map(object: &Value, errors: &mut Vec<FieldError>) {
         size += value.as_str().map_or(0, str::len);
     }
     for (key, value) in entries(binary) {
-        bad_key("binaryData", key, errors);
+        bad_key(live, "binaryData", key, errors);
         size += decoded_length(value);
     }
     if size > MAX_DATA {
@@ -167,10 +167,10 @@ fn config_map(object: &Value, errors: &mut Vec<FieldError>) {
     }
 }
 
-fn secret(object: &Value, errors: &mut Vec<FieldError>) {
+fn secret(live: Option<&Value>, object: &Value, errors: &mut Vec<FieldError>) {
     let mut size = 0;
     for (key, value) in entries(object.get("data")) {
-        bad_key("data", key, errors);
+        bad_key(live, "data", key, errors);
         size += decoded_length(value);
     }
     if size > MAX_DATA {
@@ -178,7 +178,11 @@ fn secret(object: &Value, errors: &mut Vec<FieldError>) {
     }
 }
 
-fn bad_key(field: &str, key: &str, errors: &mut Vec<FieldError>) {
+fn bad_key(live: Option<&Value>, field: &str, key: &str, errors: &mut Vec<FieldError>) {
+    // What is stored was looked at when it came.
+    if live.and_then(|live| live.get(field)?.get(key)).is_some() {
+        return;
+    }
     for sentence in names::data_key(key) {
         let path = format!("{field}[{key}]");
         errors.push(FieldError::invalid(path, &key.into(), &sentence));

@@ -114,15 +114,17 @@ impl Kind {
     }
 
     /// Brings an object without `apiVersion` and `kind` into the form that is stored: unknown
-    /// fields are gone, defaults are there. Answers with the paths that were dropped.
+    /// fields are gone, defaults are there. Answers with the paths that were dropped, if they are
+    /// asked for.
     ///
     /// # Errors
     /// 400 where a field has the wrong type.
-    pub(crate) fn normalize(&self, object: &mut Value) -> Result<Vec<String>> {
+    pub(crate) fn normalize(&self, object: &mut Value, strict: bool) -> Result<Vec<String>> {
         match &self.form {
             Form::BuiltIn(form) => {
                 let schema = self.schema();
-                let dropped = schema.prune_object(object);
+                // Reading it as its type drops them as well, and cannot say which.
+                let dropped = if strict { schema.prune_object(object) } else { Vec::new() };
                 let decoded = (form.decode)(object.take());
                 *object = decoded.map_err(|error| self.undecodable(&error))?;
                 schema.drop_empty(object);

@@ -18,7 +18,7 @@ const MAX_PREFIX: usize = 63 - SUFFIX_LENGTH;
 impl Call<'_> {
     pub(super) fn create(&mut self, body: &[u8]) -> Result<Reply> {
         let mut object = self.parse(body)?;
-        let dropped = self.kind.normalize(&mut object)?;
+        let dropped = self.kind.normalize(&mut object, self.query.strict)?;
         self.check_strict(&dropped)?;
         let version = object.pointer("/metadata/resourceVersion").and_then(Value::as_str);
         if version.is_some_and(|version| !version.is_empty()) {

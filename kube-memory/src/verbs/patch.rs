@@ -56,7 +56,7 @@ impl Call<'_> {
         let mut object = live.typed(&kind);
         edit(&mut object, &kind.schema())?;
         self.strip_type(&mut object)?;
-        let dropped = kind.normalize(&mut object)?;
+        let dropped = kind.normalize(&mut object, self.query.strict)?;
         self.check_strict(&dropped)?;
         self.check_address(&object)?;
         let object = self.replace(&live, object, true)?;
@@ -99,7 +99,7 @@ impl Call<'_> {
         let mut merged = ownership::apply(&schema, before, &applied, actor, self.query.force)?;
         match live {
             Some(live) => {
-                kind.normalize(&mut merged)?;
+                kind.normalize(&mut merged, false)?;
                 let object = self.replace(&live, merged, false)?;
                 Ok(self.object(200, object))
             }
@@ -119,7 +119,7 @@ impl Call<'_> {
             );
             return Err(Refusal::conflict(kind.subject(self.name()), &why));
         }
-        kind.normalize(&mut object)?;
+        kind.normalize(&mut object, false)?;
         let object = self.insert(object, false)?;
         Ok(self.object(201, object))
     }

@@ -20,7 +20,7 @@ const SYSTEM_METADATA: &[&str] = &[
 impl Call<'_> {
     pub(super) fn update(&mut self, body: &[u8]) -> Result<Reply> {
         let mut object = self.parse(body)?;
-        let dropped = self.kind.normalize(&mut object)?;
+        let dropped = self.kind.normalize(&mut object, self.query.strict)?;
         self.check_strict(&dropped)?;
         self.check_address(&object)?;
         let live = self.live()?;

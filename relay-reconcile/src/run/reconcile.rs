@@ -62,7 +62,7 @@ impl Running {
 
 /// How many times as long as a write took nothing is written after it, so that a run with very
 /// many steps is not slowed down by telling of each.
-const WRITE_SHARE: i32 = 20;
+const WRITE_SHARE: i32 = 50;
 /// The longest that news of a step wait to be written.
 const MAX_WRITE_PAUSE: SignedDuration = SignedDuration::from_secs(1);
 

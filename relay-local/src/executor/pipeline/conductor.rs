@@ -31,8 +31,9 @@ use crate::executor::{duration, sleep_until};
 /// and whoever keeps a history keeps each of them.
 const PROGRESS_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// How many times as long as a write takes there is no other. The status names every child, so
-/// the time that it takes grows with the pipeline, and must not grow with it once more.
-const QUIET: u32 = 20;
+/// the time that it takes, and that whoever watches takes to read it, grows with the pipeline, and
+/// must not grow with it once more.
+const QUIET: u32 = 50;
 /// How long a PipelineRun without `timeouts` may take, as in Tekton.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// How many children are made at a time.

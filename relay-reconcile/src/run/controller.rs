@@ -21,7 +21,6 @@ use tracing::{debug, warn};
 use super::observe::PipelineView;
 use super::reconcile::{Reconciler, reconcile};
 use crate::dependency::DependencyOf;
-use crate::requeue::backoff;
 use crate::{Context, Error};
 
 /// How many runs are worked on at once.
@@ -147,7 +146,7 @@ async fn work(mut run: Arc<Run>, shared: &Shared) -> Result<Action, Error> {
     let listener = reconciler.bells.listen(reference.clone());
     loop {
         let action = reconcile(run, context, reconciler).await?;
-        reconciler.succeeded(&uid);
+        reconciler.failures.forget(&uid);
         if !listener.hears(PATIENCE).await {
             return Ok(action);
         }
@@ -159,9 +158,8 @@ async fn work(mut run: Arc<Run>, shared: &Shared) -> Result<Action, Error> {
 }
 
 fn failed(run: &Run, error: &Error, shared: &Shared) -> Action {
-    let failures = shared.reconciler.failed(&run.uid().unwrap_or_default());
-    let wait = backoff(failures, shared.context.clock.now());
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    warn!(run = run.name_any(), %error, cause, retry_in = ?wait, "a reconcile failed");
-    Action::requeue(wait)
+    warn!(run = run.name_any(), %error, cause, "a reconcile failed");
+    let uid = run.uid().unwrap_or_default();
+    shared.reconciler.failures.failed(&uid, shared.context.clock.now())
 }

@@ -22,6 +22,7 @@ use super::observe::{self, PipelineView, Watched, World};
 use super::snapshot::Snapshot;
 use super::start::{Started, names_of, start};
 use super::{apply, plan, report};
+use crate::requeue::Failures;
 use crate::{Context, Error};
 
 /// What one operator keeps about runs between reconciles. All of it can be found again.
@@ -33,8 +34,7 @@ pub struct Reconciler {
     pub(super) bells: Bells,
     /// By UID, while a run goes on.
     running: Mutex<HashMap<String, Running>>,
-    /// Failures in a row, by UID.
-    failures: Mutex<HashMap<String, u32>>,
+    pub(super) failures: Failures,
 }
 
 /// A run that goes on.
@@ -198,7 +198,7 @@ impl Reconciler {
             gates: Children::default(),
             bells: Bells::default(),
             running: Mutex::default(),
-            failures: Mutex::default(),
+            failures: Failures::default(),
         }
     }
 
@@ -225,21 +225,9 @@ impl Reconciler {
         lock(&self.running).get(uid).cloned()
     }
 
-    /// Counts a failure: how many there were in a row before it.
-    pub(super) fn failed(&self, uid: &str) -> u32 {
-        let mut failures = lock(&self.failures);
-        let count = failures.entry(uid.to_owned()).or_default();
-        *count = count.saturating_add(1);
-        *count - 1
-    }
-
-    pub(super) fn succeeded(&self, uid: &str) {
-        lock(&self.failures).remove(uid);
-    }
-
     fn forget(&self, uid: &str) {
         lock(&self.running).remove(uid);
-        lock(&self.failures).remove(uid);
+        self.failures.forget(uid);
     }
 }
 

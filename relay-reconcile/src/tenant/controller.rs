@@ -2,11 +2,9 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::runtime::controller::Action;
 use kube::runtime::{Controller, watcher};
 use kube::{Api, ResourceExt as _};
 use relay_model::annotation;
@@ -14,11 +12,9 @@ use relay_model::v1beta1::Tenant;
 use tracing::{debug, warn};
 
 use super::reconcile::reconcile;
-use crate::Context;
 use crate::dependency::DependencyOf;
-
-/// How long a tenant waits after a failure.
-const RETRY: Duration = Duration::from_secs(2);
+use crate::requeue::Failures;
+use crate::{Context, Error};
 
 /// Works on all tenants until `stopped` is done, finishing what is being worked on.
 pub async fn controller(
@@ -33,12 +29,19 @@ pub async fn controller(
         })
         .graceful_shutdown_on(stopped)
         .run(
-            |tenant, context: Arc<Context>| async move { reconcile(tenant, &context).await },
-            |tenant, error, _| {
-                warn!(tenant = tenant.name_any(), %error, "a reconcile failed");
-                Action::requeue(RETRY)
+            |tenant, shared: Arc<(Arc<Context>, Failures)>| async move {
+                let (context, failures) = &*shared;
+                let uid = tenant.uid().unwrap_or_default();
+                let action = reconcile(tenant, context).await?;
+                failures.forget(&uid);
+                Ok::<_, Error>(action)
             },
-            Arc::clone(&context),
+            |tenant, error, shared| {
+                warn!(tenant = tenant.name_any(), %error, "a reconcile failed");
+                let (context, failures) = &*shared;
+                failures.failed(&tenant.uid().unwrap_or_default(), context.clock.now())
+            },
+            Arc::new((Arc::clone(&context), Failures::default())),
         )
         .for_each(|result| async move {
             match result {

@@ -11,6 +11,10 @@ mod interrupt;
 #[cfg(test)]
 mod options;
 #[cfg(test)]
+mod pty;
+#[cfg(test)]
 mod relay;
+#[cfg(test)]
+mod terminal;
 #[cfg(test)]
 mod wrong_input;

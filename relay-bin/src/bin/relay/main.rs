@@ -1,10 +1,18 @@
 //! The relay command line. Under the name `ni` it is the client that steps use.
 
+mod advice;
+mod duration;
+mod echo;
 mod files;
+mod follow;
 mod graph;
 mod preparation;
 mod print;
+mod questions;
 mod run;
+mod screen;
+mod signals;
+mod summary;
 mod validate;
 
 use std::path::PathBuf;

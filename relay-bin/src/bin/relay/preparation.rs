@@ -16,10 +16,41 @@ use crate::run::Options;
 pub(crate) struct Prepared {
     pub(crate) submission: Submission,
     pub(crate) secrets: Arc<dyn SecretStore>,
-    /// The questions of the approvals, by step.
-    pub(crate) questions: BTreeMap<String, String>,
-    /// The steps' names in the order of the file.
-    pub(crate) steps: Vec<String>,
+    /// The name of the file.
+    pub(crate) file: String,
+    /// The steps, each behind all that it waits for.
+    pub(crate) steps: Vec<PreparedStep>,
+}
+
+/// What is shown of a step.
+#[derive(Clone, Debug)]
+pub(crate) struct PreparedStep {
+    pub(crate) name: String,
+    /// The steps that it waits for.
+    pub(crate) waits_for: Vec<String>,
+    /// The line of the file; 0 where it has none.
+    pub(crate) line: usize,
+    /// What an approval asks.
+    pub(crate) question: Option<String>,
+}
+
+impl Prepared {
+    fn step(&self, name: &str) -> Option<&PreparedStep> {
+        self.steps.iter().find(|step| step.name == name)
+    }
+
+    /// What an approval asks.
+    pub(crate) fn question(&self, step: &str) -> Option<&str> {
+        self.step(step)?.question.as_deref()
+    }
+
+    /// Where a step is written: `FILE:LINE`.
+    pub(crate) fn place(&self, step: &str) -> String {
+        match self.step(step) {
+            Some(step) if step.line > 0 => format!("{}:{}", self.file, step.line),
+            _ => self.file.clone(),
+        }
+    }
 }
 
 /// Why nothing is started: the command line is wrong, or the file is.
@@ -72,14 +103,18 @@ fn prepared(
             submission = submission.with_answer(step, answer);
         }
     }
-    let approvals = file.steps.iter().filter(|step| step.action == StepAction::Approval);
+    let steps = file.in_order().into_iter().map(|step| PreparedStep {
+        name: step.name.clone(),
+        waits_for: step.dependencies.iter().map(|edge| edge.step.clone()).collect(),
+        line: step.location.line,
+        question: (step.action == StepAction::Approval)
+            .then(|| step.description.clone().unwrap_or_default()),
+    });
     Prepared {
         submission,
         secrets: Arc::new(secrets),
-        questions: approvals
-            .map(|step| (step.name.clone(), step.description.clone().unwrap_or_default()))
-            .collect(),
-        steps: file.steps.iter().map(|step| step.name.clone()).collect(),
+        file: options.file.display().to_string(),
+        steps: steps.collect(),
     }
 }
 

@@ -1,19 +1,18 @@
 //! `relay run`.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use clap::Args;
-use futures::StreamExt as _;
 use jiff::SignedDuration;
 use relay_core::Value;
-use relay_local::{Answer, Engine, EngineError, Event, EventKind, Run};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use relay_local::{Engine, EngineError};
 
+use crate::follow::{Followed, follow};
 use crate::preparation::{Prepared, Unprepared, prepare};
-use crate::print::Times;
-use crate::{Out, print};
+use crate::screen::{Screen, Terminal};
+use crate::signals::Signals;
+use crate::{Out, print, summary};
 
 /// Nothing was started.
 const NOT_STARTED: u8 = 2;
@@ -61,6 +60,11 @@ impl Options {
     /// Whether there is somebody to ask.
     pub(crate) fn asks(&self) -> bool {
         io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Whether the answer to an approval is already known.
+    pub(crate) fn answers(&self, step: &str) -> bool {
+        self.approve.iter().chain(&self.reject).any(|known| known == step)
     }
 }
 
@@ -134,148 +138,22 @@ async fn carry_out(prepared: Prepared, options: &Options, out: Out) -> Result<u8
     let mut signals = Signals::new()?;
     let mut run = engine.start(prepared.submission.clone()).await?;
     let name = run.name().to_owned();
-    let followed = follow(&mut run, &mut signals, &prepared, options, out).await?;
-    let Some(times) = followed else { return Ok(CANCELLED) };
+    let terminal = Terminal::detect(out, std::env::var_os("RELAY_LOG").is_some());
+    let screen = Screen::new(&prepared, out, terminal);
+    let followed = follow(&mut run, &mut signals, screen, &prepared, options).await?;
+    let Some(Followed { times, last }) = followed else { return Ok(CANCELLED) };
     let finished = run.finish().await?;
-    if out == Out::Text {
-        // There is nobody left to tell that standard error is gone.
-        let _ = print::summary(&finished, &name, &times, &mut io::stderr().lock());
-    }
-    Ok(finished.outcome.exit_code())
-}
-
-/// Prints events until the run has ended. A signal cancels it, and so does an output that nobody
-/// reads any more; a second signal does not wait for the steps.
-async fn follow(
-    run: &mut Run,
-    signals: &mut Signals,
-    prepared: &Prepared,
-    options: &Options,
-    out: Out,
-) -> Result<Option<Times>, EngineError> {
-    let width = prepared.steps.iter().map(String::len).max().unwrap_or_default();
-    let mut times = Times::default();
-    let mut questions = Questions::new(options.asks());
-    let mut cancelled = false;
-    loop {
-        let event = tokio::select! {
-            event = next(run) => event,
-            (step, answer) = questions.answered() => {
-                run.answer(&step, answer).await?;
-                continue;
-            }
-            () = signals.next() => {
-                if std::mem::replace(&mut cancelled, true) {
-                    return Ok(None);
-                }
-                run.cancel().await?;
-                continue;
-            }
-        };
-        let Some(event) = event else { return Ok(Some(times)) };
-        times.see(&event);
-        if let EventKind::Waiting { step } = &event.kind
-            && !options.approve.iter().chain(&options.reject).any(|known| **known == **step)
-        {
-            let question = prepared.questions.get(&**step).map(String::as_str);
-            questions.ask(step, question.unwrap_or_default());
-        }
-        if show(&event, out, width).is_err() && !cancelled {
-            cancelled = true;
-            run.cancel().await?;
-        }
-    }
-}
-
-/// Questions to the person at the terminal, one at a time.
-struct Questions {
-    asked: Option<mpsc::UnboundedSender<(String, String)>>,
-    answers: mpsc::UnboundedReceiver<(String, Answer)>,
-}
-
-impl Questions {
-    fn new(asks: bool) -> Self {
-        let (asked, mut questions) = mpsc::unbounded_channel::<(String, String)>();
-        let (sender, answers) = mpsc::unbounded_channel();
-        if asks {
-            // A thread of its own: reading a line cannot be given up, and must not hold up the end.
-            std::thread::spawn(move || {
-                while let Some((step, question)) = questions.blocking_recv() {
-                    let Ok(answer) = ask(&step, &question) else { return };
-                    if sender.send((step, answer)).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        Self { asked: asks.then_some(asked), answers }
-    }
-
-    fn ask(&self, step: &str, question: &str) {
-        if let Some(asked) = &self.asked {
-            // Fails only when standard input has ended, and then nobody answers.
-            let _ = asked.send((step.to_owned(), question.to_owned()));
-        }
-    }
-
-    async fn answered(&mut self) -> (String, Answer) {
-        match self.answers.recv().await {
-            Some(answer) => answer,
-            None => std::future::pending().await,
-        }
-    }
-}
-
-fn ask(step: &str, question: &str) -> io::Result<Answer> {
-    let question = if question.is_empty() { "Approve?" } else { question };
-    let mut terminal = io::stderr();
-    write!(terminal, "{step}: {question} [y/N] ")?;
-    terminal.flush()?;
-    let mut line = String::new();
-    if io::stdin().read_line(&mut line)? == 0 {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    let yes = matches!(line.trim().to_lowercase().as_str(), "y" | "yes");
-    Ok(if yes { Answer::Approved } else { Answer::Rejected })
-}
-
-/// The signals that end a run.
-struct Signals([Signal; 3]);
-
-impl Signals {
-    fn new() -> Result<Self, EngineError> {
-        let listen = |kind| {
-            signal(kind)
-                .map_err(|source| EngineError::Machine { doing: "listen to signals", source })
-        };
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-        let [interrupt, terminate, hangup] = kinds.map(listen);
-        Ok(Self([interrupt?, terminate?, hangup?]))
-    }
-
-    async fn next(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.0;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    }
-}
-
-async fn next(run: &mut Run) -> Option<Event> {
-    run.events().next().await
-}
-
-fn show(event: &Event, out: Out, width: usize) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match out {
-        Out::Json => writeln!(stdout, "{}", print::event_json(event))?,
+    // There is nobody left to tell that nobody reads.
+    let _ = match out {
         Out::Text => {
-            if let Some(line) = print::log_line(event, width) {
-                writeln!(stdout, "{line}")?;
-            }
+            let stderr = &mut BufWriter::new(io::stderr().lock());
+            summary::text(&finished, &name, &times, &prepared, terminal.stderr, stderr)
+                .and_then(|()| stderr.flush())
         }
-    }
-    stdout.flush()
+        Out::Json => {
+            let last = last.as_ref().map(print::event_json).unwrap_or_default();
+            writeln!(io::stdout().lock(), "{}", summary::json(&finished, last, &times))
+        }
+    };
+    Ok(finished.outcome.exit_code())
 }

@@ -130,3 +130,80 @@ fn limits_images_and_typed_parameters() {
     assert_eq!((ran.code, ran.log("a")), (0, vec![r#"{"n":{"k":true}}"#]));
     assert_eq!(run(&file, &["--parameter-json", "p=[1"]).code, 2);
 }
+
+/// What a step wrote, in each form of the output.
+fn objects(ran: &Ran) -> Vec<serde_json::Value> {
+    ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn events_have_the_members_that_programs_look_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("w.yaml");
+    std::fs::write(
+        &file,
+        "parameters: {unused: {default: 1}}\nsteps:\n\
+         - {name: a, image: x, input: [echo out; echo err >&2, ni output set -k n -v 1 --json, \
+            ni output set -k s -v hush --sensitive, exit 4]}\n\
+         - {name: b, image: x, dependsOn: a, input: [x]}\n\
+         - {name: c, type: approval}\n\
+         - {name: d, image: x, input: ['true']}\n",
+    )
+    .unwrap();
+    let ran = run(&file, &["--out", "json"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
+    let events = objects(&ran);
+    let find = |step: &str, event: &str| {
+        let found = events.iter().find(|e| e["step"] == step && e["event"] == event);
+        found.unwrap_or_else(|| panic!("{step} never {event}")).clone()
+    };
+    assert_eq!(events[0]["event"], "finding");
+    assert_eq!(events[0]["code"], "unused-parameter");
+    for event in &events[1..] {
+        assert_eq!(event["run"], "w-1", "{event}");
+        assert!(event["time"].as_str().unwrap().ends_with('Z'), "{event}");
+    }
+    assert!(find("a", "started")["stream"].is_null());
+    let output = |text: &str| events.iter().find(|e| e["text"] == text).unwrap();
+    assert_eq!((&output("out")["stream"], &output("out")["step"]), (&"stdout".into(), &"a".into()));
+    assert_eq!(output("err")["stream"], "stderr");
+    assert_eq!(find("a", "failed")["exitCode"], 4);
+    assert_eq!(find("a", "failed")["reason"], "Failed");
+    assert_eq!(find("b", "skipped")["reason"], "DependencyNotSucceeded");
+    assert_eq!(find("c", "skipped")["reason"], "Expired");
+    assert_eq!(find("d", "succeeded")["exitCode"], 0);
+    find("c", "waiting");
+
+    let last = events.last().unwrap();
+    assert_eq!((&last["event"], &last["outcome"]), (&"finished".into(), &"failed".into()));
+    assert!(last["durationMs"].as_u64().unwrap() > 0, "{last}");
+    let steps = last["steps"].as_array().unwrap();
+    let states: Vec<_> = steps.iter().map(|step| step["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["failed", "skipped", "skipped", "succeeded"]);
+    assert_eq!(
+        steps[0]["outputs"],
+        serde_json::json!([
+            {"name": "n", "value": 1},
+            {"name": "s", "sensitive": true, "value": "***"},
+        ])
+    );
+    assert!(!ran.stdout.contains("hush"), "{}", ran.stdout);
+}
+
+#[test]
+fn what_stops_a_run_is_told_to_programs_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("w.yaml");
+    std::fs::write(&file, "steps: [{name: a, image: x, input: [x]}, {}]").unwrap();
+    let ran = run(&file, &["--out", "json"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (2, ""));
+    for finding in objects(&ran) {
+        assert_eq!(finding["event"], "finding", "{finding}");
+        assert_eq!(finding["level"], "error", "{finding}");
+        assert!(finding["line"].is_u64() && finding["message"].is_string(), "{finding}");
+    }
+    std::fs::write(&file, "apiVersion: v1\n").unwrap();
+    let ran = run(&file, &["--out", "json"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    assert_eq!(objects(&ran)[0]["outcome"], "succeeded");
+}

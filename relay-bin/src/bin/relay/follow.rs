@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use relay_local::{EngineError, Event, EventKind, Run};
 use tokio::time::MissedTickBehavior;
 
-use crate::preparation::Prepared;
+use crate::outline::Outline;
 use crate::questions::Questions;
 use crate::run::Options;
 use crate::screen::{Message, Screen};
@@ -33,11 +33,11 @@ pub(crate) async fn follow(
     run: &mut Run,
     signals: &mut Signals,
     screen: Screen,
-    prepared: &Prepared,
+    outline: &Outline,
     options: &Options,
 ) -> Result<Option<Followed>, EngineError> {
     let mut questions = Questions::new(options.asks());
-    let followed = events(run, signals, &screen, &mut questions, prepared, options).await;
+    let followed = events(run, signals, &screen, &mut questions, outline, options).await;
     let is_over = matches!(followed, Ok(Some(_)));
     tokio::select! {
         () = screen.close() => followed,
@@ -51,7 +51,7 @@ async fn events(
     signals: &mut Signals,
     screen: &Screen,
     questions: &mut Questions,
-    prepared: &Prepared,
+    outline: &Outline,
     options: &Options,
 ) -> Result<Option<Followed>, EngineError> {
     let mut followed = Followed::default();
@@ -79,7 +79,7 @@ async fn events(
                 if matches!(event.kind, EventKind::Finished { .. }) {
                     followed.last = Some(event.clone());
                 }
-                pending.extend(messages(event, questions, prepared, options));
+                pending.extend(messages(event, questions, outline, options));
             }
             line = questions.typed() => if let Some((step, answer, next)) = questions.answer(&line) {
                 run.answer(&step, answer).await?;
@@ -103,13 +103,13 @@ async fn events(
 fn messages(
     event: Event,
     questions: &mut Questions,
-    prepared: &Prepared,
+    outline: &Outline,
     options: &Options,
 ) -> impl Iterator<Item = Message> {
     let mut after = Vec::new();
     match &event.kind {
         EventKind::Waiting { step } if !options.answers(step) => {
-            let question = prepared.question(step).unwrap_or_default();
+            let question = outline.question(step).unwrap_or_default();
             after.extend(questions.ask(step, question).map(Message::Ask));
         }
         EventKind::Succeeded { step }

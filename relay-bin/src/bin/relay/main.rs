@@ -6,6 +6,7 @@ mod echo;
 mod files;
 mod follow;
 mod graph;
+mod outline;
 mod preparation;
 mod print;
 mod questions;

@@ -10,47 +10,15 @@ use relay_local::{Answer, Limits, Submission};
 use relay_model::workflow_file::{Code, Finding, StepAction, WorkflowFile};
 
 use crate::files;
+use crate::outline::Outline;
 use crate::run::Options;
 
 /// What is to be run, and with what.
 pub(crate) struct Prepared {
     pub(crate) submission: Submission,
     pub(crate) secrets: Arc<dyn SecretStore>,
-    /// The name of the file.
-    pub(crate) file: String,
-    /// The steps, each behind all that it waits for.
-    pub(crate) steps: Vec<PreparedStep>,
-}
-
-/// What is shown of a step.
-#[derive(Clone, Debug)]
-pub(crate) struct PreparedStep {
-    pub(crate) name: String,
-    /// The steps that it waits for.
-    pub(crate) waits_for: Vec<String>,
-    /// The line of the file; 0 where it has none.
-    pub(crate) line: usize,
-    /// What an approval asks.
-    pub(crate) question: Option<String>,
-}
-
-impl Prepared {
-    fn step(&self, name: &str) -> Option<&PreparedStep> {
-        self.steps.iter().find(|step| step.name == name)
-    }
-
-    /// What an approval asks.
-    pub(crate) fn question(&self, step: &str) -> Option<&str> {
-        self.step(step)?.question.as_deref()
-    }
-
-    /// Where a step is written: `FILE:LINE`.
-    pub(crate) fn place(&self, step: &str) -> String {
-        match self.step(step) {
-            Some(step) if step.line > 0 => format!("{}:{}", self.file, step.line),
-            _ => self.file.clone(),
-        }
-    }
+    /// What is shown of it.
+    pub(crate) outline: Outline,
 }
 
 /// Why nothing is started: the command line is wrong, or the file is.
@@ -103,19 +71,8 @@ fn prepared(
             submission = submission.with_answer(step, answer);
         }
     }
-    let steps = file.in_order().into_iter().map(|step| PreparedStep {
-        name: step.name.clone(),
-        waits_for: step.dependencies.iter().map(|edge| edge.step.clone()).collect(),
-        line: step.location.line,
-        question: (step.action == StepAction::Approval)
-            .then(|| step.description.clone().unwrap_or_default()),
-    });
-    Prepared {
-        submission,
-        secrets: Arc::new(secrets),
-        file: options.file.display().to_string(),
-        steps: steps.collect(),
-    }
+    let outline = Outline::new(file, options.file.display().to_string());
+    Prepared { submission, secrets: Arc::new(secrets), outline }
 }
 
 /// The values file, and secrets that are typed or read a line each from standard input.

@@ -6,12 +6,25 @@ use relay_local::{Event, EventKind, Stream};
 use relay_model::workflow_file::{Finding, Level};
 use serde_json::{Value, json};
 
+use crate::Out;
 use crate::files::Checked;
 
 /// An error of the command line itself.
 pub(crate) fn error(message: &str) {
     // There is nobody left to tell that standard error is gone.
     let _ = writeln!(io::stderr(), "error: {message}");
+}
+
+/// Findings of a file that is to be run: lines for people, or objects among the events.
+pub(crate) fn run_findings(file: &str, list: &[Finding], out: Out) -> io::Result<()> {
+    if out == Out::Text {
+        return findings(file, list, &mut io::stderr().lock());
+    }
+    let mut stdout = io::stdout().lock();
+    for finding in list {
+        writeln!(stdout, "{}", finding_event(file, finding))?;
+    }
+    stdout.flush()
 }
 
 /// Findings, a line each.
@@ -36,6 +49,15 @@ pub(crate) fn totals(checked: &Checked, out: &mut dyn Write) -> io::Result<()> {
     let counts: Vec<_> = counts.into_iter().flatten().collect();
     let text = if counts.is_empty() { "ok".to_owned() } else { counts.join(", ") };
     writeln!(out, "{}: {text}", checked.name)
+}
+
+/// A finding of a run for programs: an object among the events.
+pub(crate) fn finding_event(file: &str, finding: &Finding) -> Value {
+    let mut object = finding_json(file, finding);
+    if let Value::Object(members) = &mut object {
+        members.insert("event".to_owned(), "finding".into());
+    }
+    object
 }
 
 /// A finding for programs.

@@ -4,14 +4,15 @@ use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use clap::Args;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use relay_core::Value;
-use relay_local::{Engine, EngineError};
+use relay_local::{Engine, EngineError, Event, EventKind};
 
 use crate::follow::{Followed, follow};
 use crate::preparation::{Prepared, Unprepared, prepare};
 use crate::screen::{Screen, Terminal};
 use crate::signals::Signals;
+use crate::summary::Summary;
 use crate::{Out, print, summary};
 
 /// Nothing was started.
@@ -99,17 +100,20 @@ pub(crate) async fn run(options: &Options, out: Out) -> u8 {
             match unprepared {
                 Unprepared::Message(message) => print::error(&message),
                 Unprepared::Findings(file, findings) => {
-                    // There is nobody left to tell that standard error is gone.
-                    let _ = print::findings(&file, &findings, &mut io::stderr().lock());
+                    // There is nobody left to tell that nobody reads.
+                    let _ = print::run_findings(&file, &findings, out);
                 }
             }
             return NOT_STARTED;
         }
     };
     let file = options.file.display().to_string();
-    let _ = print::findings(&file, &warnings, &mut io::stderr().lock());
-    if prepared.steps.is_empty() {
-        let _ = writeln!(io::stderr(), "nothing to do: the workflow has no steps");
+    let _ = print::run_findings(&file, &warnings, out);
+    if prepared.outline.steps.is_empty() {
+        let _ = match out {
+            Out::Text => writeln!(io::stderr(), "nothing to do: the workflow has no steps"),
+            Out::Json => writeln!(io::stdout(), "{}", summary::nothing_to_do(Timestamp::now())),
+        };
         return 0;
     }
     match carry_out(prepared, options, out).await {
@@ -139,21 +143,27 @@ async fn carry_out(prepared: Prepared, options: &Options, out: Out) -> Result<u8
     let mut run = engine.start(prepared.submission.clone()).await?;
     let name = run.name().to_owned();
     let terminal = Terminal::detect(out, std::env::var_os("RELAY_LOG").is_some());
-    let screen = Screen::new(&prepared, out, terminal);
-    let followed = follow(&mut run, &mut signals, screen, &prepared, options).await?;
+    let screen = Screen::new(&prepared.outline, out, terminal);
+    let followed = follow(&mut run, &mut signals, screen, &prepared.outline, options).await?;
     let Some(Followed { times, last }) = followed else { return Ok(CANCELLED) };
     let finished = run.finish().await?;
+    let (outcome, status) = (finished.outcome, &finished.status);
+    let summary = Summary { outcome, status, times: &times };
     // There is nobody left to tell that nobody reads.
     let _ = match out {
         Out::Text => {
             let stderr = &mut BufWriter::new(io::stderr().lock());
-            summary::text(&finished, &name, &times, &prepared, terminal.stderr, stderr)
+            summary
+                .text(&name, &prepared.outline, terminal.stderr, stderr)
                 .and_then(|()| stderr.flush())
         }
         Out::Json => {
-            let last = last.as_ref().map(print::event_json).unwrap_or_default();
-            writeln!(io::stdout().lock(), "{}", summary::json(&finished, last, &times))
+            let message = String::new();
+            let last = last.unwrap_or_else(|| {
+                Event::new(Timestamp::now(), name, EventKind::Finished { outcome, message })
+            });
+            writeln!(io::stdout().lock(), "{}", summary.json(print::event_json(&last)))
         }
     };
-    Ok(finished.outcome.exit_code())
+    Ok(outcome.exit_code())
 }

@@ -5,13 +5,13 @@ use std::io::{self, Write};
 
 use console::measure_text_width;
 use jiff::{SignedDuration, Timestamp};
-use relay_local::{Event, Finished, Outcome};
-use relay_model::v1beta1::{Condition, OutputStatus, StepStatus};
+use relay_local::{Event, Outcome};
+use relay_model::v1beta1::{Condition, OutputStatus, RunStatus, StepStatus};
 use serde_json::{Value, json};
 
 use crate::advice::advice;
 use crate::duration::short;
-use crate::preparation::Prepared;
+use crate::outline::Outline;
 use crate::screen::{Paint, one_line};
 
 /// What stands in the place of an output that is to be kept out of sight.
@@ -87,76 +87,104 @@ impl Ending {
     }
 }
 
-/// For people: a line for each step with its outputs below, one for the run, and what to do about
-/// what went wrong.
-pub(crate) fn text(
-    finished: &Finished,
-    run: &str,
-    times: &Times,
-    prepared: &Prepared,
-    paint: Paint,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let status = &finished.status;
-    let width = status.steps.iter().map(|step| measure_text_width(&step.name)).max();
-    let width = width.unwrap_or_default();
-    writeln!(out)?;
-    for step in &status.steps {
-        let filler = width.saturating_sub(measure_text_width(&step.name));
-        let (ending, detail) = result(step, times);
-        let detail = one_line(&detail);
-        let line = format!("{}{:filler$}  {}  {detail}", step.name, "", ending.painted(paint));
-        writeln!(out, "{}", line.trim_end())?;
-        for output in &step.outputs {
-            let text = format!("{} = {}", one_line(&output.name), shown(output));
-            writeln!(out, "{:width$}  {}", "", paint.dim(text))?;
-        }
-    }
-    let took = times.run().map(|took| format!(" in {}", short(took))).unwrap_or_default();
-    let succeeded = status.condition("Succeeded");
-    let why = succeeded.and_then(|condition| condition.message.as_deref());
-    let why = why.map(|message| format!(" ({})", one_line(message))).unwrap_or_default();
-    let outcome = match finished.outcome {
-        Outcome::Succeeded => paint.good(finished.outcome),
-        Outcome::Failed => paint.bad(finished.outcome),
-        _ => paint.attention(finished.outcome),
-    };
-    writeln!(out, "run {run} {outcome}{took}{why}")?;
-    let advised = status.steps.iter().filter_map(|step| {
-        let (reason, message) = cause(step);
-        let place = prepared.place(&step.name);
-        advice(&step.name, Ending::of(step) == Ending::Failed, reason, message, &place)
-    });
-    for advice in advised.take(ADVISED) {
-        writeln!(out, "{} {}", paint.attention("next:"), one_line(&advice))?;
-    }
-    Ok(())
+/// What became of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Summary<'s> {
+    pub(crate) outcome: Outcome,
+    pub(crate) status: &'s RunStatus,
+    pub(crate) times: &'s Times,
 }
 
-/// For programs: the last event, with what became of all steps.
-pub(crate) fn json(finished: &Finished, last: Value, times: &Times) -> Value {
-    let milliseconds = |took: SignedDuration| u64::try_from(took.as_millis()).unwrap_or_default();
-    let steps = finished.status.steps.iter().map(|step| {
-        let (reason, message) = cause(step);
-        let outputs = step.outputs.iter().map(|output| match output.sensitive {
-            true => json!({"name": output.name, "sensitive": true, "value": MASK}),
-            false => json!(output),
+impl Summary<'_> {
+    /// For people: a line for each step with its outputs below, one for the run, and what to do
+    /// about what went wrong.
+    pub(crate) fn text(
+        &self,
+        run: &str,
+        outline: &Outline,
+        paint: Paint,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let Self { outcome, status, times } = self;
+        let width = status.steps.iter().map(|step| measure_text_width(&step.name)).max();
+        let width = width.unwrap_or_default();
+        writeln!(out)?;
+        for step in &status.steps {
+            let filler = width.saturating_sub(measure_text_width(&step.name));
+            let (ending, detail) = result(step, times);
+            let (ending, detail) = (ending.painted(paint), one_line(&detail));
+            let line = format!("{}{:filler$}  {ending}  {detail}", step.name, "");
+            writeln!(out, "{}", line.trim_end())?;
+            for output in &step.outputs {
+                let text = format!("{} = {}", one_line(&output.name), shown(output));
+                writeln!(out, "{:width$}  {}", "", paint.dim(text))?;
+            }
+        }
+        let took = times.run().map(|took| format!(" in {}", short(took))).unwrap_or_default();
+        let succeeded = status.condition("Succeeded");
+        let why = succeeded.and_then(|condition| condition.message.as_deref());
+        let why = why.map(|message| format!(" ({})", one_line(message))).unwrap_or_default();
+        let word = match outcome {
+            Outcome::Succeeded => paint.good(outcome),
+            Outcome::Failed => paint.bad(outcome),
+            _ => paint.attention(outcome),
+        };
+        writeln!(out, "run {run} {word}{took}{why}")?;
+        let advised = status.steps.iter().filter_map(|step| {
+            let (reason, message) = cause(step);
+            let failed = Ending::of(step) == Ending::Failed;
+            advice(&step.name, failed, reason, message, &outline.place(&step.name))
         });
-        json!({
-            "name": step.name,
-            "state": Ending::of(step).as_str(),
-            "reason": reason,
-            "message": message,
-            "durationMs": times.step(&step.name).map(milliseconds).unwrap_or_default(),
-            "outputs": outputs.collect::<Vec<_>>(),
-        })
-    });
-    let mut last = last;
-    if let Value::Object(members) = &mut last {
-        members.insert("durationMs".to_owned(), json!(times.run().map(milliseconds)));
-        members.insert("steps".to_owned(), steps.collect());
+        for advice in advised.take(ADVISED) {
+            writeln!(out, "{} {}", paint.attention("next:"), one_line(&advice))?;
+        }
+        Ok(())
     }
-    last
+
+    /// For programs: the last event, with what became of all steps.
+    pub(crate) fn json(&self, mut last: Value) -> Value {
+        let Self { status, times, .. } = self;
+        let steps = status.steps.iter().map(|step| {
+            let (reason, message) = cause(step);
+            json!({
+                "name": step.name,
+                "state": Ending::of(step).as_str(),
+                "reason": reason,
+                "message": message,
+                "durationMs": times.step(&step.name).map(milliseconds).unwrap_or_default(),
+                "outputs": step.outputs.iter().map(output_json).collect::<Vec<_>>(),
+            })
+        });
+        if let Value::Object(members) = &mut last {
+            let took = times.run().map(milliseconds).unwrap_or_default();
+            members.insert("durationMs".to_owned(), took.into());
+            members.insert("steps".to_owned(), steps.collect());
+        }
+        last
+    }
+}
+
+/// The last event of a workflow without steps, for programs.
+pub(crate) fn nothing_to_do(time: Timestamp) -> Value {
+    json!({
+        "time": time,
+        "event": "finished",
+        "outcome": Outcome::Succeeded.to_string(),
+        "message": "nothing to do: the workflow has no steps",
+        "durationMs": 0,
+        "steps": [],
+    })
+}
+
+fn milliseconds(duration: SignedDuration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or_default()
+}
+
+fn output_json(output: &OutputStatus) -> Value {
+    if output.sensitive {
+        return json!({"name": output.name, "sensitive": true, "value": MASK});
+    }
+    json!(output)
 }
 
 fn result(step: &StepStatus, times: &Times) -> (Ending, String) {
@@ -197,3 +225,6 @@ fn shown(output: &OutputStatus) -> String {
     let head: String = json.chars().take(LONGEST_VALUE).collect();
     format!("{head}… (cut, {length} characters; `--out json` shows all)")
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use super::terminal::Terminal;
 use super::tree::{Size, Tree};
 use super::{Message, View};
 use crate::echo::EchoOff;
-use crate::preparation::Prepared;
+use crate::outline::Outline;
 
 /// How long a change may wait to be drawn.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -37,10 +37,10 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn new(prepared: &Prepared, terminal: Terminal) -> Self {
+    pub(super) fn new(outline: &Outline, terminal: Terminal) -> Self {
         Self {
-            tree: Tree::new(prepared.steps.iter().map(|step| (&*step.name, &*step.waits_for))),
-            log: Log::new(prepared, terminal),
+            tree: Tree::new(outline.steps.iter().map(|step| (&*step.name, &*step.waits_for))),
+            log: Log::new(outline, terminal),
             paint: terminal.stderr,
             terminal: Term::stderr(),
             bar: bar(),

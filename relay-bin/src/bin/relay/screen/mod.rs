@@ -19,7 +19,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Out;
-use crate::preparation::Prepared;
+use crate::outline::Outline;
 
 pub(crate) use paint::{Paint, one_line};
 pub(crate) use terminal::Terminal;
@@ -61,11 +61,11 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    pub(crate) fn new(prepared: &Prepared, out: Out, terminal: Terminal) -> Self {
+    pub(crate) fn new(outline: &Outline, out: Out, terminal: Terminal) -> Self {
         let view: Box<dyn View> = match out {
             Out::Json => Box::new(json::Json::default()),
-            Out::Text if terminal.live => Box::new(live::Live::new(prepared, terminal)),
-            Out::Text => Box::new(plain::Plain::new(prepared, terminal)),
+            Out::Text if terminal.live => Box::new(live::Live::new(outline, terminal)),
+            Out::Text => Box::new(plain::Plain::new(outline, terminal)),
         };
         let (messages, received) = mpsc::channel(BACKLOG);
         let (done, closed) = oneshot::channel();

@@ -9,7 +9,7 @@ use relay_local::{Answer, Event, EventKind};
 use super::paint::{Paint, log_text};
 use super::terminal::Terminal;
 use super::{Message, View};
-use crate::preparation::Prepared;
+use crate::outline::Outline;
 
 /// The log, a line at a time.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ pub(super) struct Plain {
 }
 
 impl Plain {
-    pub(super) fn new(prepared: &Prepared, terminal: Terminal) -> Self {
-        let log = Log::new(prepared, terminal);
+    pub(super) fn new(outline: &Outline, terminal: Terminal) -> Self {
+        let log = Log::new(outline, terminal);
         Self { stdout: BufWriter::new(io::stdout()), log }
     }
 }
@@ -58,8 +58,8 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn new(prepared: &Prepared, terminal: Terminal) -> Self {
-        let names = prepared.steps.iter().map(|step| &step.name);
+    pub(super) fn new(outline: &Outline, terminal: Terminal) -> Self {
+        let names = outline.steps.iter().map(|step| &step.name);
         Self {
             width: names.clone().map(|name| measure_text_width(name)).max().unwrap_or_default(),
             numbers: names.cloned().enumerate().map(|(at, name)| (name, at)).collect(),

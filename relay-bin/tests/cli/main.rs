@@ -1,6 +1,8 @@
 //! The built programs, as people use them.
 
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod drawing;
 #[cfg(test)]
 mod examples;

@@ -7,9 +7,8 @@ use futures::StreamExt as _;
 use relay_local::{EngineError, Event, EventKind, Run};
 use tokio::time::MissedTickBehavior;
 
-use crate::outline::Outline;
+use crate::preparation::Prepared;
 use crate::questions::Questions;
-use crate::run::Options;
 use crate::screen::{Message, Screen};
 use crate::signals::Signals;
 use crate::summary::Times;
@@ -33,11 +32,11 @@ pub(crate) async fn follow(
     run: &mut Run,
     signals: &mut Signals,
     screen: Screen,
-    outline: &Outline,
-    options: &Options,
+    prepared: &Prepared,
+    asks: bool,
 ) -> Result<Option<Followed>, EngineError> {
-    let mut questions = Questions::new(options.asks());
-    let followed = events(run, signals, &screen, &mut questions, outline, options).await;
+    let mut questions = Questions::new(asks);
+    let followed = events(run, signals, &screen, &mut questions, prepared).await;
     let is_over = matches!(followed, Ok(Some(_)));
     tokio::select! {
         () = screen.close() => followed,
@@ -51,8 +50,7 @@ async fn events(
     signals: &mut Signals,
     screen: &Screen,
     questions: &mut Questions,
-    outline: &Outline,
-    options: &Options,
+    prepared: &Prepared,
 ) -> Result<Option<Followed>, EngineError> {
     let mut followed = Followed::default();
     let mut tick = tokio::time::interval(TICK);
@@ -79,7 +77,7 @@ async fn events(
                 if matches!(event.kind, EventKind::Finished { .. }) {
                     followed.last = Some(event.clone());
                 }
-                pending.extend(messages(event, questions, outline, options));
+                pending.extend(messages(event, questions, prepared));
             }
             line = questions.typed() => if let Some((step, answer, next)) = questions.answer(&line) {
                 run.answer(&step, answer).await?;
@@ -103,13 +101,12 @@ async fn events(
 fn messages(
     event: Event,
     questions: &mut Questions,
-    outline: &Outline,
-    options: &Options,
+    prepared: &Prepared,
 ) -> impl Iterator<Item = Message> {
     let mut after = Vec::new();
     match &event.kind {
-        EventKind::Waiting { step } if !options.answers(step) => {
-            let question = outline.question(step).unwrap_or_default();
+        EventKind::Waiting { step } if !prepared.answered.contains(&**step) => {
+            let question = prepared.outline.question(step).unwrap_or_default();
             after.extend(questions.ask(step, question).map(Message::Ask));
         }
         EventKind::Succeeded { step }

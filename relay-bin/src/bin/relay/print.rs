@@ -15,6 +15,33 @@ pub(crate) fn error(message: &str) {
     let _ = writeln!(io::stderr(), "error: {message}");
 }
 
+/// The script with which a shell completes commands; the exit code.
+pub(crate) fn completion(shell: clap_complete::Shell, command: &mut clap::Command) -> u8 {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, command, "relay", &mut script);
+    printed(io::stdout().write_all(&script))
+}
+
+/// The version; the exit code.
+pub(crate) fn version(out: Out) -> u8 {
+    let version = env!("CARGO_PKG_VERSION");
+    let line = match out {
+        Out::Text => format!("relay {version}"),
+        Out::Json => json!({"version": version}).to_string(),
+    };
+    printed(writeln!(io::stdout(), "{line}"))
+}
+
+fn printed(written: io::Result<()>) -> u8 {
+    match written {
+        Ok(()) => 0,
+        Err(problem) => {
+            error(&format!("cannot print: {problem}"));
+            2
+        }
+    }
+}
+
 /// Findings of a file that is to be run: lines for people, or objects among the events.
 pub(crate) fn run_findings(file: &str, list: &[Finding], out: Out) -> io::Result<()> {
     if out == Out::Text {

@@ -1,7 +1,7 @@
 //! `relay run`.
 
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +13,7 @@ use crate::preparation::{Prepared, Unprepared, prepare};
 use crate::screen::{Screen, Terminal};
 use crate::signals::Signals;
 use crate::summary::Summary;
-use crate::{Out, print, summary};
+use crate::{Globals, Out, print, summary};
 
 /// Nothing was started.
 const NOT_STARTED: u8 = 2;
@@ -24,7 +24,11 @@ const CANCELLED: u8 = 130;
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// The workflow file
-    pub(crate) file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "named", conflicts_with = "named")]
+    file: Option<PathBuf>,
+    /// The workflow file, as older commands name it
+    #[arg(short = 'f', long = "file", value_name = "FILE", id = "named")]
+    named: Option<PathBuf>,
     /// The value of a parameter; may be repeated, the value may be empty
     #[arg(short, long = "parameter", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) parameters: Vec<(String, String)>,
@@ -41,7 +45,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "STEP")]
     pub(crate) approve: Vec<String>,
     /// Reject this approval when it is asked for; may be repeated
-    #[arg(long, value_name = "STEP", conflicts_with = "approve")]
+    #[arg(long, value_name = "STEP")]
     pub(crate) reject: Vec<String>,
     /// A program in the place of an image, for steps that name only that; may be repeated
     #[arg(long = "image", value_name = "IMAGE=PROGRAM", value_parser = program)]
@@ -58,14 +62,14 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// The workflow file.
+    pub(crate) fn file(&self) -> &Path {
+        self.file.as_deref().or(self.named.as_deref()).unwrap_or(Path::new(""))
+    }
+
     /// Whether there is somebody to ask.
     pub(crate) fn asks(&self) -> bool {
         io::stdin().is_terminal() && io::stderr().is_terminal()
-    }
-
-    /// Whether the answer to an approval is already known.
-    pub(crate) fn answers(&self, step: &str) -> bool {
-        self.approve.iter().chain(&self.reject).any(|known| known == step)
     }
 }
 
@@ -93,8 +97,9 @@ fn program(text: &str) -> Result<(String, PathBuf), String> {
 }
 
 /// Runs a file; the exit code.
-pub(crate) async fn run(options: &Options, out: Out) -> u8 {
-    let (prepared, warnings) = match prepare(options).await {
+pub(crate) async fn run(options: &Options, globals: Globals) -> u8 {
+    let out = globals.out;
+    let (prepared, warnings) = match prepare(options, globals.yes).await {
         Ok(prepared) => prepared,
         Err(unprepared) => {
             match unprepared {
@@ -107,7 +112,7 @@ pub(crate) async fn run(options: &Options, out: Out) -> u8 {
             return NOT_STARTED;
         }
     };
-    let file = options.file.display().to_string();
+    let file = options.file().display().to_string();
     let _ = print::run_findings(&file, &warnings, out);
     if prepared.outline.steps.is_empty() {
         let _ = match out {
@@ -116,7 +121,7 @@ pub(crate) async fn run(options: &Options, out: Out) -> u8 {
         };
         return 0;
     }
-    match carry_out(prepared, options, out).await {
+    match carry_out(prepared, options, globals).await {
         Ok(code) => code,
         Err(error) => {
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
@@ -129,7 +134,12 @@ pub(crate) async fn run(options: &Options, out: Out) -> u8 {
     }
 }
 
-async fn carry_out(prepared: Prepared, options: &Options, out: Out) -> Result<u8, EngineError> {
+async fn carry_out(
+    prepared: Prepared,
+    options: &Options,
+    globals: Globals,
+) -> Result<u8, EngineError> {
+    let out = globals.out;
     let ni = std::env::current_exe().map_err(|source| EngineError::Machine {
         doing: "find the program itself, which steps use as ni",
         source,
@@ -142,9 +152,10 @@ async fn carry_out(prepared: Prepared, options: &Options, out: Out) -> Result<u8
     let mut signals = Signals::new()?;
     let mut run = engine.start(prepared.submission.clone()).await?;
     let name = run.name().to_owned();
-    let terminal = Terminal::detect(out, std::env::var_os("RELAY_LOG").is_some());
+    let talks = globals.debug || std::env::var_os("RELAY_LOG").is_some();
+    let terminal = Terminal::detect(out, talks);
     let screen = Screen::new(&prepared.outline, out, terminal);
-    let followed = follow(&mut run, &mut signals, screen, &prepared.outline, options).await?;
+    let followed = follow(&mut run, &mut signals, screen, &prepared, options.asks()).await?;
     let Some(Followed { times, last }) = followed else { return Ok(CANCELLED) };
     let finished = run.finish().await?;
     let (outcome, status) = (finished.outcome, &finished.status);

@@ -11,6 +11,8 @@ mod graph;
 #[cfg(test)]
 mod interrupt;
 #[cfg(test)]
+mod ni;
+#[cfg(test)]
 mod options;
 #[cfg(test)]
 mod pty;

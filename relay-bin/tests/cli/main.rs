@@ -9,6 +9,8 @@ mod examples;
 #[cfg(test)]
 mod graph;
 #[cfg(test)]
+mod input_files;
+#[cfg(test)]
 mod interrupt;
 #[cfg(test)]
 mod ni;

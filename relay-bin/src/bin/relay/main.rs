@@ -3,6 +3,7 @@
 mod advice;
 mod duration;
 mod echo;
+mod fetch;
 mod files;
 mod follow;
 mod graph;

@@ -44,7 +44,7 @@ pub(crate) async fn prepare(
     let mut findings = checked.parsed.findings;
     let mut ready = None;
     if let Some(mut file) = checked.parsed.file {
-        findings.extend(files::load_inputs(options.file(), &mut file));
+        findings.extend(files::load_inputs(options.file(), &mut file).await);
         findings.extend(files::check_programs(&file, &options.images));
         findings.extend(missing(&file, &secrets).await.map_err(Unprepared::Message)?);
         findings.extend(unknown_answers(&file, options));

@@ -13,6 +13,8 @@ mod input_files;
 #[cfg(test)]
 mod interrupt;
 #[cfg(test)]
+mod load;
+#[cfg(test)]
 mod ni;
 #[cfg(test)]
 mod options;

@@ -207,3 +207,37 @@ fn what_stops_a_run_is_told_to_programs_as_well() {
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
     assert_eq!(objects(&ran)[0]["outcome"], "succeeded");
 }
+
+/// Whole, in parts, in pieces, on each stream, in an output, its name's neighbour, and in messages.
+#[test]
+fn a_secret_of_many_lines_is_masked_line_by_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, values) = (folder.path().join("w.yaml"), folder.path().join("values.yaml"));
+    std::fs::write(
+        &values,
+        "secrets:\n  key: |\n    -----BEGIN-----\n    b3BlbiBzZXNhbWU\n    -----END-----\n",
+    )
+    .unwrap();
+    std::fs::write(
+        &file,
+        "steps:\n- name: a\n  image: x\n  env: {S: !Secret key}\n  spec: {s: !Secret key}\n  input:\n\
+         \x20 - echo \"$S\"\n\
+         \x20 - echo \"$S\" | sed -n 2p >&2\n\
+         \x20 - ni get\n  - echo\n\
+         \x20 - printf b3Blbi; sleep 0.1; printf 'BzZXNh'; sleep 0.1; echo bWU\n\
+         \x20 - ni output set -k whole -v \"$S\"\n\
+         \x20 - ni output set -k part -v \"$(echo \"$S\" | sed -n 2p)\"\n",
+    )
+    .unwrap();
+    let values = ["--values", values.to_str().unwrap()];
+    for out in ["text", "json"] {
+        let ran = run(&file, &[&values[..], &["--out", out]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        assert!(ran.stdout.contains("***"), "{out}: {}", ran.stdout);
+        for piece in ["b3Blbi", "BEGIN", "END--"] {
+            assert!(!format!("{ran:?}").contains(piece), "{out}: {piece} in {ran:?}");
+        }
+    }
+    let left = crate::pty::Terminal::run(&file, &values).end();
+    assert!(left.sent.contains("***") && !left.sent.contains("b3Blbi"), "{}", left.text());
+}

@@ -127,14 +127,37 @@ fn answers_are_typed() {
     }
 }
 
+const WORK_AND_QUESTIONS: &str = "steps:\n\
+    - {name: ask, type: approval, description: 'Go on?'}\n\
+    - {name: also, type: approval}\n\
+    - {name: work, image: x, input: ['for i in 1 2 3 4 5 6; do echo line $i; sleep 0.2; done']}\n";
+
+#[test]
+fn questions_come_up_where_nothing_is_drawn() {
+    let (_folder, file) = file(WORK_AND_QUESTIONS);
+    let file = file.to_str().unwrap();
+    for (name, out, log) in
+        [("lines", "text", "work | line 6"), ("objects", "json", "\"text\":\"line 6\"")]
+    {
+        let arguments = ["run", file, "--out", out];
+        let terminal = Terminal::start_with(24, 200, &arguments, &[("NO_COLOR", "1")]);
+        terminal.expect("ask: Go on? [y/N]");
+        if out == "text" {
+            terminal.expect("line 3");
+            terminal.expect("line 3\nask: Go on? [y/N]");
+        }
+        terminal.type_in("y\r");
+        terminal.expect("also: Approve? [y/N]");
+        terminal.type_in("y\r");
+        let left = terminal.end();
+        assert_eq!(left.code, 0, "{name}:\n{}", left.text());
+        assert!(left.text().contains(log), "{name}:\n{}", left.text());
+    }
+}
+
 #[test]
 fn the_log_goes_on_above_a_question() {
-    let (_folder, file) = file(
-        "steps:\n\
-         - {name: ask, type: approval, description: 'Go on?'}\n\
-         - {name: also, type: approval}\n\
-         - {name: work, image: x, input: ['for i in 1 2 3 4 5 6; do echo line $i; sleep 0.2; done']}\n",
-    );
+    let (_folder, file) = file(WORK_AND_QUESTIONS);
     let terminal = Terminal::run(&file, &[]);
     terminal.expect("[y/N]");
     terminal.expect("work | line 4");

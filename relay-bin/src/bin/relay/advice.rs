@@ -16,6 +16,10 @@ pub(crate) fn advice(
             "a command of step {step:?} is not on this machine, where images are only labels: \
              install it, or change the step ({place})"
         ),
+        "Failed" if message.starts_with("ended by signal") => format!(
+            "find out who ended step {step:?} ({place}): signal 9 often comes from a machine that is \
+             out of memory"
+        ),
         "Failed" => format!(
             "see what {step:?} wrote above, in lines that begin with \"{step} |\", and change the \
              step ({place}); the exit code of a script is that of its last line"
@@ -51,7 +55,7 @@ mod tests {
         for (reason, message, failed, part) in [
             ("Failed", "exit code 3", true, Some("\"build |\"")),
             ("Failed", "exit code 127", true, Some("is not on this machine")),
-            ("Failed", "\"step-step\" was ended by signal 9", true, Some("w.yaml:3")),
+            ("Failed", "ended by signal 9 (SIGKILL)", true, Some("out of memory")),
             ("TimedOut", "the step exceeded its time", true, Some("--step-timeout")),
             ("CouldNotStart", "no such program", true, Some("--image")),
             ("EvaluationError", "a type error", false, Some("condition")),

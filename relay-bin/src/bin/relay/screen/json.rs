@@ -4,10 +4,11 @@ use std::io::{self, BufWriter, Stdout, Write as _};
 
 use relay_local::EventKind;
 
-use super::{Message, View};
+use super::{Message, View, prompt};
 use crate::print;
 
-/// An object for each event but the last, which is completed when the run is gone.
+/// An object for each event but the last, which is completed when the run is gone. Questions
+/// go to standard error: programs do not answer them.
 #[derive(Debug)]
 pub(super) struct Json(BufWriter<Stdout>);
 
@@ -23,7 +24,14 @@ impl View for Json {
             Message::Event(event) if !matches!(event.kind, EventKind::Finished { .. }) => {
                 writeln!(self.0, "{}", print::event_json(&event))
             }
-            _ => Ok(()),
+            Message::Ask(question) => {
+                self.0.flush()?;
+                prompt(&question)
+            }
+            Message::Asked(None) => prompt("\n"),
+            Message::Event(_) | Message::Asked(Some(_)) | Message::Cancelling | Message::Tick => {
+                Ok(())
+            }
         }
     }
 

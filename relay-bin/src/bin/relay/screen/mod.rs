@@ -11,7 +11,7 @@ mod plain;
 mod terminal;
 mod tree;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use relay_local::{Answer, Event};
@@ -89,6 +89,13 @@ impl Screen {
         // Fails when the thread is gone, and then there is nothing to wait for.
         let _ = self.closed.await;
     }
+}
+
+/// Writes to the person at the terminal, past what is written for others.
+fn prompt(text: &str) -> io::Result<()> {
+    let mut stderr = io::stderr();
+    stderr.write_all(text.as_bytes())?;
+    stderr.flush()
 }
 
 fn show(mut messages: mpsc::Receiver<Message>, mut view: Box<dyn View>) -> io::Result<()> {

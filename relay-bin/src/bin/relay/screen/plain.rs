@@ -8,7 +8,7 @@ use relay_local::{Answer, Event, EventKind};
 
 use super::paint::{Paint, log_text};
 use super::terminal::Terminal;
-use super::{Message, View};
+use super::{Message, View, prompt};
 use crate::outline::Outline;
 
 /// The log, a line at a time.
@@ -16,12 +16,33 @@ use crate::outline::Outline;
 pub(super) struct Plain {
     stdout: BufWriter<Stdout>,
     log: Log,
+    question: Question,
+}
+
+/// Whether a question is on the terminal.
+#[derive(Debug)]
+enum Question {
+    None,
+    /// It stands on the last line.
+    Shown(String),
+    /// The log went on below it.
+    Buried(String),
 }
 
 impl Plain {
     pub(super) fn new(outline: &Outline, terminal: Terminal) -> Self {
         let log = Log::new(outline, terminal);
-        Self { stdout: BufWriter::new(io::stdout()), log }
+        Self { stdout: BufWriter::new(io::stdout()), log, question: Question::None }
+    }
+
+    fn line(&mut self, line: &str) -> io::Result<()> {
+        if let Question::Shown(question) = &mut self.question
+            && self.log.on_terminal
+        {
+            self.question = Question::Buried(std::mem::take(question));
+            writeln!(self.stdout)?;
+        }
+        writeln!(self.stdout, "{line}")
     }
 }
 
@@ -29,22 +50,30 @@ impl View for Plain {
     fn show(&mut self, message: Message) -> io::Result<()> {
         match message {
             Message::Event(event) => match self.log.line(&event) {
-                Some(line) => writeln!(self.stdout, "{line}"),
+                Some(line) => self.line(&line),
                 None => Ok(()),
             },
             Message::Ask(question) => {
                 self.stdout.flush()?;
-                let mut stderr = io::stderr();
-                write!(stderr, "{question}")?;
-                stderr.flush()
+                prompt(&question)?;
+                self.question = Question::Shown(question);
+                Ok(())
             }
-            Message::Asked(None) => writeln!(io::stderr()),
-            Message::Asked(Some(_)) | Message::Cancelling | Message::Tick => Ok(()),
+            Message::Asked(answer) => {
+                self.question = Question::None;
+                if answer.is_none() { prompt("\n") } else { Ok(()) }
+            }
+            Message::Cancelling | Message::Tick => Ok(()),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.stdout.flush()
+        self.stdout.flush()?;
+        if let Question::Buried(question) = &mut self.question {
+            prompt(question)?;
+            self.question = Question::Shown(std::mem::take(question));
+        }
+        Ok(())
     }
 }
 

@@ -97,7 +97,7 @@ fn two_hundred_steps_side_by_side() {
         // Each waits for a file of the last one: none goes on before all have begun.
         steps.push_str(&format!(
             "- {{name: s{index}, image: x, env: {{DIR: \"${{parameters.dir}}\"}}, input: \
-             ['touch \"$DIR/{index}\"; while [ \"$(ls \"$DIR\" | wc -l)\" -lt 200 ]; do sleep 0.2; done']}}\n"
+             ['touch \"$DIR/{index}\"; while [ \"$(ls \"$DIR\" | wc -l)\" -lt 200 ]; do sleep 0.5; done']}}\n"
         ));
         names.push(format!("s{index}"));
     }

@@ -116,6 +116,7 @@ fn completion_and_version() {
         for word in ["step-timeout", "validate", "completion"] {
             assert!(ran.stdout.contains(word), "{shell}: {word}");
         }
+        assert!(!ran.stdout.contains("subscriptions"), "{shell} completes what is no more");
     }
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(relay_with(&["version"]).stdout, format!("relay {version}\n"));

@@ -188,7 +188,7 @@ async fn relay() -> u8 {
             validate::validate(&[files, named].concat(), strict, out)
         }
         Command::Graph { file, format } => graph::graph(&file, format, out),
-        Command::Completion { shell } => print::completion(shell, &mut Arguments::command()),
+        Command::Completion { shell } => print::completion(shell, &Arguments::command()),
         Command::Version => print::version(out),
         Command::Workflow(Workflow::Old(verb)) => verb.refuse(),
         Command::Old(noun) => noun.refuse(),

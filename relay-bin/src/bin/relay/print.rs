@@ -15,10 +15,16 @@ pub(crate) fn error(message: &str) {
     let _ = writeln!(io::stderr(), "error: {message}");
 }
 
-/// The script with which a shell completes commands; the exit code.
-pub(crate) fn completion(shell: clap_complete::Shell, command: &mut clap::Command) -> u8 {
+/// The script with which a shell completes commands; the exit code. Commands that help does not
+/// show are not completed either.
+pub(crate) fn completion(shell: clap_complete::Shell, command: &clap::Command) -> u8 {
+    let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+    let mut command = clap::Command::new("relay")
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(command.get_arguments())
+        .subcommands(shown);
     let mut script = Vec::new();
-    clap_complete::generate(shell, command, "relay", &mut script);
+    clap_complete::generate(shell, &mut command, "relay", &mut script);
     printed(io::stdout().write_all(&script))
 }
 

@@ -23,6 +23,11 @@ doc:
 cluster:
     cargo test -p kube-memory -p relay-reconcile --locked -- --ignored
 
+# Licences, versions and origins of dependencies, with cargo-deny; `just deny advisories` asks the
+# network for known flaws.
+deny *checks="licenses bans sources":
+    cargo deny check {{checks}}
+
 # Everything that CI runs.
 ci:
     .ci/run

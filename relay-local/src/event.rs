@@ -19,6 +19,13 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+impl Event {
+    /// An event, for tests of what shows them.
+    pub fn new(time: Timestamp, run: impl Into<Arc<str>>, kind: EventKind) -> Self {
+        Self { time, run: run.into(), kind }
+    }
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

@@ -93,6 +93,7 @@ impl Masks {
         for step in &mut status.steps {
             step.conditions.iter_mut().for_each(|condition| mask(&mut condition.message));
             for output in &mut step.outputs {
+                output.name = self.text(&output.name);
                 output.value = self.value(&output.value);
             }
             for message in &mut step.messages {
@@ -123,6 +124,7 @@ fn collect(value: &Value, words: &mut BTreeSet<Vec<u8>>) {
 #[cfg(test)]
 mod tests {
     use relay_core::MemorySecrets;
+    use relay_model::v1beta1::{OutputStatus, StepStatus};
 
     use super::*;
 
@@ -146,5 +148,24 @@ mod tests {
             assert_eq!(masks.text(text), expected);
         }
         assert_eq!(Masks::new(BTreeSet::new()).text("as it is"), "as it is");
+    }
+
+    #[tokio::test]
+    async fn outputs_are_masked_by_name_and_in_depth() {
+        let store = MemorySecrets::default().with_secret("s", "hush-hush".into());
+        let list =
+            Value::list([Value::from("a hush-hush b"), Value::Bytes(b"hush-hush".to_vec().into())]);
+        let output = OutputStatus {
+            name: "hush-hush".to_owned(),
+            sensitive: false,
+            value: Value::map([("hush-hush", list), ("n", 1.into())]),
+            omitted: None,
+        };
+        let step = StepStatus { outputs: vec![output], ..StepStatus::default() };
+        let mut status = RunStatus { steps: vec![step], ..RunStatus::default() };
+        Masks::of(&store).await.unwrap().status(&mut status);
+        let OutputStatus { name, value, .. } = &status.steps[0].outputs[0];
+        assert_eq!(name, "***");
+        assert_eq!(value.to_json(), r#"{"***":["a *** b","***"],"n":1}"#);
     }
 }

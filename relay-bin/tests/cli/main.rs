@@ -1,16 +1,28 @@
 //! The built programs, as people use them.
 
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod drawing;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod graph;
 #[cfg(test)]
+mod input_files;
+#[cfg(test)]
 mod interrupt;
+#[cfg(test)]
+mod load;
+#[cfg(test)]
+mod ni;
 #[cfg(test)]
 mod options;
 #[cfg(test)]
+mod pty;
+#[cfg(test)]
 mod relay;
+#[cfg(test)]
+mod terminal;
 #[cfg(test)]
 mod wrong_input;

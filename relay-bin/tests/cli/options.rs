@@ -130,3 +130,114 @@ fn limits_images_and_typed_parameters() {
     assert_eq!((ran.code, ran.log("a")), (0, vec![r#"{"n":{"k":true}}"#]));
     assert_eq!(run(&file, &["--parameter-json", "p=[1"]).code, 2);
 }
+
+/// What a step wrote, in each form of the output.
+fn objects(ran: &Ran) -> Vec<serde_json::Value> {
+    ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn events_have_the_members_that_programs_look_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("w.yaml");
+    std::fs::write(
+        &file,
+        "parameters: {unused: {default: 1}}\nsteps:\n\
+         - {name: a, image: x, input: [echo out; echo err >&2, ni output set -k n -v 1 --json, \
+            ni output set -k s -v hush --sensitive, exit 4]}\n\
+         - {name: b, image: x, dependsOn: a, input: [x]}\n\
+         - {name: c, type: approval}\n\
+         - {name: d, image: x, input: ['true']}\n",
+    )
+    .unwrap();
+    let ran = run(&file, &["--out", "json"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
+    let events = objects(&ran);
+    let find = |step: &str, event: &str| {
+        let found = events.iter().find(|e| e["step"] == step && e["event"] == event);
+        found.unwrap_or_else(|| panic!("{step} never {event}")).clone()
+    };
+    assert_eq!(events[0]["event"], "finding");
+    assert_eq!(events[0]["code"], "unused-parameter");
+    for event in &events[1..] {
+        assert_eq!(event["run"], "w-1", "{event}");
+        assert!(event["time"].as_str().unwrap().ends_with('Z'), "{event}");
+    }
+    assert!(find("a", "started")["stream"].is_null());
+    let output = |text: &str| events.iter().find(|e| e["text"] == text).unwrap();
+    assert_eq!((&output("out")["stream"], &output("out")["step"]), (&"stdout".into(), &"a".into()));
+    assert_eq!(output("err")["stream"], "stderr");
+    assert_eq!(find("a", "failed")["exitCode"], 4);
+    assert_eq!(find("a", "failed")["reason"], "Failed");
+    assert_eq!(find("b", "skipped")["reason"], "DependencyNotSucceeded");
+    assert_eq!(find("c", "skipped")["reason"], "Expired");
+    assert_eq!(find("d", "succeeded")["exitCode"], 0);
+    find("c", "waiting");
+
+    let last = events.last().unwrap();
+    assert_eq!((&last["event"], &last["outcome"]), (&"finished".into(), &"failed".into()));
+    assert!(last["durationMs"].as_u64().unwrap() > 0, "{last}");
+    let steps = last["steps"].as_array().unwrap();
+    let states: Vec<_> = steps.iter().map(|step| step["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["failed", "skipped", "skipped", "succeeded"]);
+    assert_eq!(
+        steps[0]["outputs"],
+        serde_json::json!([
+            {"name": "n", "value": 1},
+            {"name": "s", "sensitive": true, "value": "***"},
+        ])
+    );
+    assert!(!ran.stdout.contains("hush"), "{}", ran.stdout);
+}
+
+#[test]
+fn what_stops_a_run_is_told_to_programs_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("w.yaml");
+    std::fs::write(&file, "steps: [{name: a, image: x, input: [x]}, {}]").unwrap();
+    let ran = run(&file, &["--out", "json"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (2, ""));
+    for finding in objects(&ran) {
+        assert_eq!(finding["event"], "finding", "{finding}");
+        assert_eq!(finding["level"], "error", "{finding}");
+        assert!(finding["line"].is_u64() && finding["message"].is_string(), "{finding}");
+    }
+    std::fs::write(&file, "apiVersion: v1\n").unwrap();
+    let ran = run(&file, &["--out", "json"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    assert_eq!(objects(&ran)[0]["outcome"], "succeeded");
+}
+
+/// Whole, in parts, in pieces, on each stream, in an output, its name's neighbour, and in messages.
+#[test]
+fn a_secret_of_many_lines_is_masked_line_by_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, values) = (folder.path().join("w.yaml"), folder.path().join("values.yaml"));
+    std::fs::write(
+        &values,
+        "secrets:\n  key: |\n    -----BEGIN-----\n    b3BlbiBzZXNhbWU\n    -----END-----\n",
+    )
+    .unwrap();
+    std::fs::write(
+        &file,
+        "steps:\n- name: a\n  image: x\n  env: {S: !Secret key}\n  spec: {s: !Secret key}\n  input:\n\
+         \x20 - echo \"$S\"\n\
+         \x20 - echo \"$S\" | sed -n 2p >&2\n\
+         \x20 - ni get\n  - echo\n\
+         \x20 - printf b3Blbi; sleep 0.1; printf 'BzZXNh'; sleep 0.1; echo bWU\n\
+         \x20 - ni output set -k whole -v \"$S\"\n\
+         \x20 - ni output set -k part -v \"$(echo \"$S\" | sed -n 2p)\"\n",
+    )
+    .unwrap();
+    let values = ["--values", values.to_str().unwrap()];
+    for out in ["text", "json"] {
+        let ran = run(&file, &[&values[..], &["--out", out]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        assert!(ran.stdout.contains("***"), "{out}: {}", ran.stdout);
+        for piece in ["b3Blbi", "BEGIN", "END--"] {
+            assert!(!format!("{ran:?}").contains(piece), "{out}: {piece} in {ran:?}");
+        }
+    }
+    let left = crate::pty::Terminal::run(&file, &values).end();
+    assert!(left.sent.contains("***") && !left.sent.contains("b3Blbi"), "{}", left.text());
+}

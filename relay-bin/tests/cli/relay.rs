@@ -67,6 +67,11 @@ impl Events {
         found.unwrap_or_else(|| panic!("{step} never {event}: {:#?}", self.events))
     }
 
+    /// The last event.
+    pub(crate) fn last(&self) -> &Value {
+        self.events.last().unwrap()
+    }
+
     /// How a step ended.
     pub(crate) fn end(&self, step: &str) -> String {
         let ends = ["succeeded", "failed", "skipped"];

@@ -8,7 +8,8 @@
 //!   continue`; `timeouts` and `timeout`; cancelling by `spec.status`;
 //! - custom tasks become `CustomRun`s, whose status somebody else writes;
 //! - of a `TaskRun` the container `step` runs, as the process that its entrypoint would start.
-//!   Images are labels here.
+//!   Images are labels here. It starts in a directory of its own, which is also the value of
+//!   `RELAY_WORKSPACE`: there `ni` writes what it writes to `/workspace` in a container.
 //!
 //! ```text
 //! watches ─▶ pipeline: one conductor per PipelineRun ─▶ TaskRuns, CustomRuns, PipelineRun.status

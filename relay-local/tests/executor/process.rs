@@ -11,8 +11,8 @@ async fn a_step_has_its_surroundings() {
     std::fs::set_permissions(&ni, std::fs::Permissions::from_mode(0o755)).unwrap();
     scene.api.environment("FROM_API", "x y");
     let running = scene.start();
-    let script =
-        "ni; pwd; echo $HOME; echo $FROM_API-$OWN-$CI; echo $METADATA_API_URL; echo err >&2";
+    let script = "ni; pwd; echo $HOME; echo $FROM_API-$OWN-$CI; echo $METADATA_API_URL; echo err >&2; \
+         echo $RELAY_WORKSPACE";
     scene.run(vec![Task::script("s", script).env("OWN", "1")]).await;
     assert_eq!(reason(&scene.end().await.conditions), "Succeeded");
     let output = scene.output("s").await;
@@ -24,6 +24,7 @@ async fn a_step_has_its_surroundings() {
     assert_eq!(lines[2], std::env::var("HOME").unwrap());
     assert_eq!(lines[3], "x y-1-true");
     assert!(lines[4].starts_with("http://:") && lines[4].contains("@127.0.0.1:"), "{}", lines[4]);
+    assert_eq!(lines[5], lines[1], "the workspace is where it starts");
 
     let calls = scene.api.calls();
     let lines: Vec<_> = calls.iter().map(|(line, _)| line.as_str()).collect();

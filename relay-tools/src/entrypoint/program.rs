@@ -1,7 +1,7 @@
 //! Starting, watching and ending the program.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, ErrorKind};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
@@ -138,9 +138,10 @@ impl Program<'_> {
                     };
                     let reason = match error.kind() {
                         // The file itself may well be there.
-                        ErrorKind::NotFound => {
-                            format!("{}: no such program or interpreter", path.display())
-                        }
+                        ErrorKind::NotFound => match interpreter(&path) {
+                            Some(name) => format!("{name}: no such interpreter of a script"),
+                            None => format!("{}: no such program", path.display()),
+                        },
                         _ => format!("{}: {error}", path.display()),
                     };
                     return Err(could_not_start(reason, code));
@@ -181,6 +182,17 @@ impl Program<'_> {
         let reason = format!("{}: {what} in PATH", program.display());
         Err(could_not_start(reason, code))
     }
+}
+
+/// The interpreter that a script names in its first line; `None` where there is no script.
+fn interpreter(path: &Path) -> Option<String> {
+    // The kernel reads no further.
+    const LINE: u64 = 256;
+    let mut line = Vec::new();
+    let file = std::fs::File::open(path).ok()?;
+    BufReader::new(file.take(LINE)).read_until(b'\n', &mut line).ok()?;
+    let line = String::from_utf8_lossy(&line);
+    line.strip_prefix("#!")?.split_whitespace().next().map(str::to_owned)
 }
 
 fn could_not_start(reason: String, code: i32) -> Ended {

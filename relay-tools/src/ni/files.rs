@@ -16,7 +16,7 @@ pub(super) const PRIVATE: u32 = 0o600;
 /// Where a command writes to.
 #[derive(Debug, Args)]
 pub(super) struct Directory {
-    /// The directory of the files; a fixed one below /workspace if left out
+    /// The directory of the files; one in the workspace of the step if left out
     #[arg(short, long, allow_hyphen_values = true)]
     directory: Option<OsString>,
     #[arg(hide = true)]

@@ -54,6 +54,10 @@ use error::NiError;
 
 use crate::client::{AddressError, ClientError, MetadataClient, Retry};
 
+/// The variable that names the directory below which commands write their files, where that is not
+/// `/workspace`: a step without a container has a directory of its own.
+pub const WORKSPACE: &str = "RELAY_WORKSPACE";
+
 /// What `ni` takes from its surroundings. `Debug` does not show the address.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -62,7 +66,8 @@ pub struct Settings {
     pub api_url: Option<OsString>,
     /// How long failures that may pass are waited out; five minutes unless told otherwise.
     pub patience: Duration,
-    /// Where commands write their files unless told otherwise; `/workspace`.
+    /// Where commands write their files unless told otherwise; `/workspace`, or what [`WORKSPACE`]
+    /// says.
     pub workspace: PathBuf,
     /// The value of `HOME`; keys for SSH are written below.
     pub home: Option<PathBuf>,
@@ -71,11 +76,19 @@ pub struct Settings {
 impl Settings {
     /// The settings that the environment of this process gives.
     pub fn from_env() -> Self {
-        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        Self::from_variables(|name| std::env::var_os(name))
+    }
+
+    /// The settings that these variables give: `METADATA_API_URL`, `HOME` and [`WORKSPACE`]. An
+    /// empty one is as good as none.
+    pub fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let set = |name| variable(name).filter(|value| !value.is_empty());
+        let default = Self::default();
         Self {
             api_url: set("METADATA_API_URL"),
             home: set("HOME").map(PathBuf::from),
-            ..Self::default()
+            workspace: set(WORKSPACE).map_or(default.workspace, PathBuf::from),
+            ..default
         }
     }
 

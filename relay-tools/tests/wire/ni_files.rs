@@ -237,6 +237,34 @@ async fn env_prints_commands_for_a_shell() {
 }
 
 #[tokio::test]
+async fn a_variable_names_the_directory() {
+    let own = [("RELAY_WORKSPACE", "/tmp/step 1"), ("HOME", "/root")];
+    for (name, variables, aws, gcp) in [
+        ("it is set", &own[..], "/tmp/step 1/.aws/config", "/tmp/step 1/credentials.json"),
+        ("it is not", &own[1..], "/workspace/.aws/config", "/workspace/credentials.json"),
+        (
+            "it is empty",
+            &[("RELAY_WORKSPACE", "")],
+            "/workspace/.aws/config",
+            "/workspace/credentials.json",
+        ),
+    ] {
+        let settings = Settings::from_variables(|name| {
+            let set = variables.iter().find(|(known, _)| *known == name);
+            set.map(|(_, value)| (*value).into())
+        });
+        for (command, path) in [("aws", aws), ("gcp", gcp)] {
+            let printed = ni_with(&settings, &[command, "env"]).await;
+            assert_eq!(printed.code, 0, "{name}");
+            assert!(
+                printed.out.lines().any(|line| line.ends_with(&format!("='{path}'"))),
+                "{name}: {printed:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn azure_variables_are_printed_in_order() {
     let lines = |secret: &str, subscription: &str| {
         format!(

@@ -1,8 +1,15 @@
 //! Workflow files on disk.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use futures::StreamExt as _;
 use relay_model::workflow_file::{Code, Finding, Level, Parsed, StepAction, WorkflowFile};
+
+use crate::fetch::{Fetcher, Limits};
+
+/// How many scripts are fetched at the same time.
+const PARALLEL: usize = 8;
 
 /// A file that was read, with what is wrong with it.
 pub(crate) struct Checked {
@@ -33,19 +40,21 @@ pub(crate) fn read(path: &Path) -> Result<Checked, String> {
     Ok(Checked { name, parsed })
 }
 
-/// Puts scripts that lie in files of their own into their steps. They are found from the workflow
-/// file's folder.
-pub(crate) fn load_inputs(path: &Path, file: &mut WorkflowFile) -> Vec<Finding> {
+/// Puts scripts that lie elsewhere into their steps: files are found from the workflow file's folder,
+/// addresses are fetched.
+pub(crate) async fn load_inputs(path: &Path, file: &mut WorkflowFile) -> Vec<Finding> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let inputs: Vec<_> =
         file.input_files().map(|(step, input)| (step.to_owned(), input.clone())).collect();
+    let addresses = inputs.iter().map(|(_, input)| &input.path).filter(|path| is_address(path));
+    let fetched = fetch_all(addresses.cloned().collect()).await;
     let mut findings = Vec::new();
     for (step, input) in inputs {
-        let read = if input.path.contains("://") {
-            Err("scripts are read from files, not from URLs; save it beside the workflow"
-                .to_owned())
-        } else {
-            std::fs::read_to_string(folder.join(&input.path)).map_err(|error| error.to_string())
+        let read = match fetched.get(&input.path) {
+            Some(fetched) => fetched.clone(),
+            None => {
+                std::fs::read_to_string(folder.join(&input.path)).map_err(|error| error.to_string())
+            }
         };
         match read {
             Ok(text) => file.set_input(&step, text),
@@ -56,6 +65,27 @@ pub(crate) fn load_inputs(path: &Path, file: &mut WorkflowFile) -> Vec<Finding> 
         }
     }
     findings
+}
+
+fn is_address(path: &str) -> bool {
+    path.contains("://")
+}
+
+/// What is at each of these addresses, or why it is not known.
+async fn fetch_all(addresses: BTreeSet<String>) -> HashMap<String, Result<String, String>> {
+    if addresses.is_empty() {
+        // Nobody waits for certificates to be read then.
+        return HashMap::new();
+    }
+    let fetcher = Fetcher::new(Limits::default()).map_err(|error| error.to_string());
+    let fetches = addresses.into_iter().map(async |address| {
+        let text = match &fetcher {
+            Ok(fetcher) => fetcher.fetch(&address).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.clone()),
+        };
+        (address, text)
+    });
+    futures::stream::iter(fetches).buffer_unordered(PARALLEL).collect().await
 }
 
 /// The steps that name only an image, and no program stands in for it.

@@ -1,25 +1,50 @@
 //! The relay command line. Under the name `ni` it is the client that steps use.
 
+mod advice;
+mod duration;
+mod echo;
+mod fetch;
 mod files;
+mod follow;
 mod graph;
+mod old;
+mod outline;
 mod preparation;
 mod print;
+mod questions;
 mod run;
+mod screen;
+mod signals;
+mod summary;
 mod validate;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 const EXAMPLES: &str = "\
 Examples:
   relay run deploy.yaml -p environment=test     run a workflow on this machine
-  relay run deploy.yaml --out json | jq         the same, one JSON object per event
-  relay run deploy.yaml --values secrets.yaml --approve gate
   relay validate workflows/*.yaml               find mistakes without running anything
   relay graph deploy.yaml --format dot | dot -Tsvg > deploy.svg
-                                                draw the steps and what they wait for";
+                                                draw the steps and what they wait for
+  source <(relay completion bash)               complete commands with the tab key";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  relay run deploy.yaml -p environment=test -p version=1.4.0
+  relay run deploy.yaml --parameter-json 'regions=[\"eu\", \"us\"]'
+  relay run deploy.yaml --values secrets.yaml      secrets and connections from a file
+  relay run deploy.yaml --secret token < token     a secret from standard input
+  relay run deploy.yaml --approve gate             answer an approval beforehand
+  relay run deploy.yaml --yes                      approve everything that is asked
+  relay run deploy.yaml --image acme/lint=./lint   a program in the place of an image
+  relay run deploy.yaml --timeout 1h --step-timeout 5m
+  relay run deploy.yaml --out json | jq -c 'select(.event == \"output\") | .text'
+
+On a terminal the steps are drawn below the log. Elsewhere, and where NO_COLOR, TERM=dumb or CI
+asks for it, there are lines only: the log on standard output, the summary on standard error.";
 
 /// Run workflows: on this machine, with no cluster.
 #[derive(Debug, Parser)]
@@ -27,10 +52,22 @@ Examples:
 struct Arguments {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    globals: Globals,
+}
 
+/// What may be said to every command.
+#[derive(Clone, Copy, Debug, Default, Args)]
+struct Globals {
     /// How to print: text for people, json for programs
     #[arg(short, long, global = true, value_enum, default_value_t)]
     out: Out,
+    /// Answer every question with yes, approvals included
+    #[arg(short, long, global = true)]
+    yes: bool,
+    /// Tell what the engine does, on standard error
+    #[arg(short, long, global = true)]
+    debug: bool,
 }
 
 /// How to print.
@@ -50,18 +87,12 @@ enum Command {
     /// Each step with a script or a command runs as a process; images are labels. Exit codes:
     /// 0 succeeded, 1 a step failed, 2 nothing was started, 3 an approval was rejected or not
     /// answered, 130 cancelled.
+    #[command(after_help = RUN_EXAMPLES)]
     Run(Box<run::Options>),
     /// Check workflow files without running anything
     ///
     /// Exit codes: 0 no errors, 1 errors, 2 a file cannot be read.
-    Validate {
-        /// The workflow files
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-        /// Count warnings as errors
-        #[arg(long)]
-        strict: bool,
-    },
+    Validate(Validate),
     /// Show the steps of a workflow file, what each waits for, and why
     ///
     /// An edge comes from `dependsOn`, from an output that is used or from a status that is looked
@@ -74,6 +105,57 @@ enum Command {
         #[arg(long, value_enum)]
         format: Option<graph::Format>,
     },
+    /// Print a script with which a shell completes commands
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the version
+    Version,
+    /// Older names of `run` and `validate`
+    #[command(subcommand, hide = true)]
+    Workflow(Workflow),
+    /// Older names of `run`
+    #[command(subcommand, hide = true)]
+    Dev(Dev),
+    #[command(flatten)]
+    Old(old::Noun),
+}
+
+/// What `relay validate` is told.
+#[derive(Debug, Args)]
+struct Validate {
+    /// The workflow files
+    #[arg(value_name = "FILE", required_unless_present = "named")]
+    files: Vec<PathBuf>,
+    /// A workflow file, as older commands name it; may be repeated
+    #[arg(short = 'f', long = "file", value_name = "FILE", id = "named")]
+    named: Vec<PathBuf>,
+    /// Count warnings as errors
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Workflow {
+    /// Check workflow files: `relay validate`
+    Validate(Validate),
+    #[command(flatten)]
+    Old(old::Verb),
+}
+
+#[derive(Debug, Subcommand)]
+enum Dev {
+    /// Work with workflow files
+    #[command(subcommand)]
+    Workflow(DevWorkflow),
+}
+
+#[derive(Debug, Subcommand)]
+enum DevWorkflow {
+    /// Run a workflow file on this machine: `relay run`
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Box<run::Options>),
 }
 
 fn main() -> ExitCode {
@@ -90,22 +172,34 @@ fn main() -> ExitCode {
 }
 
 async fn relay() -> u8 {
-    let arguments = Arguments::parse();
-    start_log();
+    let Arguments { command, globals } = Arguments::parse();
+    start_log(globals.debug);
     // Each step needs a few open files; where the limit cannot be raised fewer run at a time.
     if let Err(error) = relay_local::executor::raise_open_file_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
-    match arguments.command {
-        Command::Run(options) => run::run(&options, arguments.out).await,
-        Command::Validate { files, strict } => validate::validate(&files, strict, arguments.out),
-        Command::Graph { file, format } => graph::graph(&file, format, arguments.out),
+    let out = globals.out;
+    match command {
+        Command::Run(options) | Command::Dev(Dev::Workflow(DevWorkflow::Run(options))) => {
+            run::run(&options, globals).await
+        }
+        Command::Validate(Validate { files, named, strict })
+        | Command::Workflow(Workflow::Validate(Validate { files, named, strict })) => {
+            validate::validate(&[files, named].concat(), strict, out)
+        }
+        Command::Graph { file, format } => graph::graph(&file, format, out),
+        Command::Completion { shell } => print::completion(shell, &Arguments::command()),
+        Command::Version => print::version(out),
+        Command::Workflow(Workflow::Old(verb)) => verb.refuse(),
+        Command::Old(noun) => noun.refuse(),
     }
 }
 
-/// What the engine says of itself goes to standard error where `RELAY_LOG` asks for it.
-fn start_log() {
+/// What the engine says of itself goes to standard error where `RELAY_LOG` or `--debug` asks for it.
+fn start_log(debug: bool) {
+    const DEBUG: &str = "info,relay_local=debug,relay_reconcile=debug,relay_metadata=debug,\
+                         relay_store=debug,relay_tools=debug";
     let filter = tracing_subscriber::EnvFilter::try_from_env("RELAY_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(if debug { DEBUG } else { "off" }));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }

@@ -10,16 +10,17 @@ use relay_local::{Answer, Limits, Submission};
 use relay_model::workflow_file::{Code, Finding, StepAction, WorkflowFile};
 
 use crate::files;
+use crate::outline::Outline;
 use crate::run::Options;
 
 /// What is to be run, and with what.
 pub(crate) struct Prepared {
     pub(crate) submission: Submission,
     pub(crate) secrets: Arc<dyn SecretStore>,
-    /// The questions of the approvals, by step.
-    pub(crate) questions: BTreeMap<String, String>,
-    /// The steps' names in the order of the file.
-    pub(crate) steps: Vec<String>,
+    /// What is shown of it.
+    pub(crate) outline: Outline,
+    /// The approvals that nobody has to be asked for.
+    pub(crate) answered: BTreeSet<String>,
 }
 
 /// Why nothing is started: the command line is wrong, or the file is.
@@ -29,18 +30,26 @@ pub(crate) enum Unprepared {
 }
 
 /// Reads everything; the warnings of the file come along.
-pub(crate) async fn prepare(options: &Options) -> Result<(Prepared, Vec<Finding>), Unprepared> {
+/// `yes` approves whatever is not rejected.
+pub(crate) async fn prepare(
+    options: &Options,
+    yes: bool,
+) -> Result<(Prepared, Vec<Finding>), Unprepared> {
+    if let Some(both) = options.approve.iter().find(|step| options.reject.contains(step)) {
+        let message = format!("{both:?} is to be approved and rejected at the same time");
+        return Err(Unprepared::Message(message));
+    }
     let secrets = secrets(options).map_err(Unprepared::Message)?;
-    let checked = files::read(&options.file).map_err(Unprepared::Message)?;
+    let checked = files::read(options.file()).map_err(Unprepared::Message)?;
     let mut findings = checked.parsed.findings;
     let mut ready = None;
     if let Some(mut file) = checked.parsed.file {
-        findings.extend(files::load_inputs(&options.file, &mut file));
+        findings.extend(files::load_inputs(options.file(), &mut file).await);
         findings.extend(files::check_programs(&file, &options.images));
         findings.extend(missing(&file, &secrets).await.map_err(Unprepared::Message)?);
         findings.extend(unknown_answers(&file, options));
         match file.bind(&options.parameters, &options.typed_parameters) {
-            Ok(values) => ready = Some(prepared(&file, values, secrets, options)),
+            Ok(values) => ready = Some(prepared(&file, values, secrets, options, yes)),
             Err(unbound) => findings.extend(unbound),
         }
     }
@@ -56,6 +65,7 @@ fn prepared(
     values: BTreeMap<String, Value>,
     secrets: MemorySecrets,
     options: &Options,
+    yes: bool,
 ) -> Prepared {
     let asks = options.asks();
     let limits = Limits {
@@ -65,22 +75,21 @@ fn prepared(
         approval: options.approval_timeout.or(asks.then(|| jiff::SignedDuration::from_hours(1))),
     };
     let mut submission = Submission::new(file, values).with_limits(limits);
-    for (steps, answer) in
-        [(&options.approve, Answer::Approved), (&options.reject, Answer::Rejected)]
-    {
-        for step in steps {
-            submission = submission.with_answer(step, answer);
-        }
-    }
     let approvals = file.steps.iter().filter(|step| step.action == StepAction::Approval);
-    Prepared {
-        submission,
-        secrets: Arc::new(secrets),
-        questions: approvals
-            .map(|step| (step.name.clone(), step.description.clone().unwrap_or_default()))
-            .collect(),
-        steps: file.steps.iter().map(|step| step.name.clone()).collect(),
+    let mut answered = BTreeSet::new();
+    for step in approvals.map(|step| &step.name) {
+        let answer = if options.reject.contains(step) {
+            Answer::Rejected
+        } else if yes || options.approve.contains(step) {
+            Answer::Approved
+        } else {
+            continue;
+        };
+        submission = submission.with_answer(step, answer);
+        answered.insert(step.clone());
     }
+    let outline = Outline::new(file, options.file().display().to_string());
+    Prepared { submission, secrets: Arc::new(secrets), outline, answered }
 }
 
 /// The values file, and secrets that are typed or read a line each from standard input.

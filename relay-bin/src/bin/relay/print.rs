@@ -1,20 +1,63 @@
 //! What people and programs see.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 
-use jiff::{SignedDuration, Timestamp};
-use relay_local::{Event, EventKind, Finished, Stream};
-use relay_model::v1beta1::{Condition, StepStatus};
+use relay_local::{Event, EventKind, Stream};
 use relay_model::workflow_file::{Finding, Level};
 use serde_json::{Value, json};
 
+use crate::Out;
 use crate::files::Checked;
 
 /// An error of the command line itself.
 pub(crate) fn error(message: &str) {
     // There is nobody left to tell that standard error is gone.
     let _ = writeln!(io::stderr(), "error: {message}");
+}
+
+/// The script with which a shell completes commands; the exit code. Commands that help does not
+/// show are not completed either.
+pub(crate) fn completion(shell: clap_complete::Shell, command: &clap::Command) -> u8 {
+    let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+    let mut command = clap::Command::new("relay")
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(command.get_arguments())
+        .subcommands(shown);
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "relay", &mut script);
+    printed(io::stdout().write_all(&script))
+}
+
+/// The version; the exit code.
+pub(crate) fn version(out: Out) -> u8 {
+    let version = env!("CARGO_PKG_VERSION");
+    let line = match out {
+        Out::Text => format!("relay {version}"),
+        Out::Json => json!({"version": version}).to_string(),
+    };
+    printed(writeln!(io::stdout(), "{line}"))
+}
+
+fn printed(written: io::Result<()>) -> u8 {
+    match written {
+        Ok(()) => 0,
+        Err(problem) => {
+            error(&format!("cannot print: {problem}"));
+            2
+        }
+    }
+}
+
+/// Findings of a file that is to be run: lines for people, or objects among the events.
+pub(crate) fn run_findings(file: &str, list: &[Finding], out: Out) -> io::Result<()> {
+    if out == Out::Text {
+        return findings(file, list, &mut io::stderr().lock());
+    }
+    let mut stdout = io::stdout().lock();
+    for finding in list {
+        writeln!(stdout, "{}", finding_event(file, finding))?;
+    }
+    stdout.flush()
 }
 
 /// Findings, a line each.
@@ -39,6 +82,15 @@ pub(crate) fn totals(checked: &Checked, out: &mut dyn Write) -> io::Result<()> {
     let counts: Vec<_> = counts.into_iter().flatten().collect();
     let text = if counts.is_empty() { "ok".to_owned() } else { counts.join(", ") };
     writeln!(out, "{}: {text}", checked.name)
+}
+
+/// A finding of a run for programs: an object among the events.
+pub(crate) fn finding_event(file: &str, finding: &Finding) -> Value {
+    let mut object = finding_json(file, finding);
+    if let Value::Object(members) = &mut object {
+        members.insert("event".to_owned(), "finding".into());
+    }
+    object
 }
 
 /// A finding for programs.
@@ -85,75 +137,4 @@ pub(crate) fn event_json(event: &Event) -> Value {
         object.extend(more);
     }
     object
-}
-
-/// A line of a step's log, where the event is one.
-pub(crate) fn log_line(event: &Event, width: usize) -> Option<String> {
-    match &event.kind {
-        EventKind::Output { step, text, .. } => Some(format!("{step:<width$} | {text}")),
-        EventKind::Waiting { step } => Some(format!("{step:<width$} | waits for an answer")),
-        _ => None,
-    }
-}
-
-/// When the steps of a run began and ended, from its events: a status has whole seconds only.
-#[derive(Debug, Default)]
-pub(crate) struct Times {
-    steps: HashMap<String, (Timestamp, Timestamp)>,
-    run: Option<(Timestamp, Timestamp)>,
-}
-
-impl Times {
-    pub(crate) fn see(&mut self, event: &Event) {
-        let time = event.time;
-        self.run = Some((self.run.map_or(time, |(start, _)| start), time));
-        if let Some(step) = event.kind.step() {
-            let (_, end) = self.steps.entry(step.to_owned()).or_insert((time, time));
-            *end = time;
-        }
-    }
-}
-
-/// A line for each step, and one for the run.
-pub(crate) fn summary(
-    finished: &Finished,
-    run: &str,
-    times: &Times,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let status = &finished.status;
-    let width = status.steps.iter().map(|step| step.name.len()).max().unwrap_or_default();
-    writeln!(out)?;
-    for step in &status.steps {
-        let took = times.steps.get(&step.name).map(duration).unwrap_or_default();
-        let (word, detail) = step_result(step, &took);
-        let line = format!("{:<width$}  {word:<9}  {detail}", step.name);
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    let took = times.run.as_ref().map(|times| format!(" in {}", duration(times)));
-    let succeeded = status.condition("Succeeded");
-    let why = succeeded.and_then(|condition| condition.message.as_ref());
-    let why = why.map(|message| format!(" ({message})")).unwrap_or_default();
-    writeln!(out, "run {run} {}{}{why}", finished.outcome, took.unwrap_or_default())
-}
-
-fn step_result(step: &StepStatus, took: &str) -> (&'static str, String) {
-    let succeeded = step.condition("Succeeded");
-    let skipped = step.condition("Skipped").is_some_and(Condition::is_true);
-    let message = succeeded.and_then(|condition| condition.message.clone()).unwrap_or_default();
-    if skipped {
-        ("skipped", message)
-    } else if succeeded.is_some_and(Condition::is_true) {
-        ("succeeded", took.to_owned())
-    } else {
-        ("failed", format!("{took}  {message}").trim_start().to_owned())
-    }
-}
-
-fn duration((start, end): &(Timestamp, Timestamp)) -> String {
-    let duration = end.duration_since(*start);
-    if duration < SignedDuration::from_secs(10) {
-        return format!("{:.2}s", duration.as_secs_f64());
-    }
-    format!("{:#}", SignedDuration::from_secs(duration.as_secs()))
 }

@@ -1,19 +1,19 @@
 //! `relay run`.
 
-use std::io::{self, IsTerminal as _, Write};
-use std::path::PathBuf;
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use futures::StreamExt as _;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use relay_core::Value;
-use relay_local::{Answer, Engine, EngineError, Event, EventKind, Run};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use relay_local::{Engine, EngineError, Event, EventKind};
 
+use crate::follow::{Followed, follow};
 use crate::preparation::{Prepared, Unprepared, prepare};
-use crate::print::Times;
-use crate::{Out, print};
+use crate::screen::{Screen, Terminal};
+use crate::signals::Signals;
+use crate::summary::Summary;
+use crate::{Globals, Out, print, summary};
 
 /// Nothing was started.
 const NOT_STARTED: u8 = 2;
@@ -24,7 +24,11 @@ const CANCELLED: u8 = 130;
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// The workflow file
-    pub(crate) file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "named", conflicts_with = "named")]
+    file: Option<PathBuf>,
+    /// The workflow file, as older commands name it
+    #[arg(short = 'f', long = "file", value_name = "FILE", id = "named")]
+    named: Option<PathBuf>,
     /// The value of a parameter; may be repeated, the value may be empty
     #[arg(short, long = "parameter", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) parameters: Vec<(String, String)>,
@@ -41,7 +45,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "STEP")]
     pub(crate) approve: Vec<String>,
     /// Reject this approval when it is asked for; may be repeated
-    #[arg(long, value_name = "STEP", conflicts_with = "approve")]
+    #[arg(long, value_name = "STEP")]
     pub(crate) reject: Vec<String>,
     /// A program in the place of an image, for steps that name only that; may be repeated
     #[arg(long = "image", value_name = "IMAGE=PROGRAM", value_parser = program)]
@@ -58,6 +62,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// The workflow file.
+    pub(crate) fn file(&self) -> &Path {
+        self.file.as_deref().or(self.named.as_deref()).unwrap_or(Path::new(""))
+    }
+
     /// Whether there is somebody to ask.
     pub(crate) fn asks(&self) -> bool {
         io::stdin().is_terminal() && io::stderr().is_terminal()
@@ -88,27 +97,31 @@ fn program(text: &str) -> Result<(String, PathBuf), String> {
 }
 
 /// Runs a file; the exit code.
-pub(crate) async fn run(options: &Options, out: Out) -> u8 {
-    let (prepared, warnings) = match prepare(options).await {
+pub(crate) async fn run(options: &Options, globals: Globals) -> u8 {
+    let out = globals.out;
+    let (prepared, warnings) = match prepare(options, globals.yes).await {
         Ok(prepared) => prepared,
         Err(unprepared) => {
             match unprepared {
                 Unprepared::Message(message) => print::error(&message),
                 Unprepared::Findings(file, findings) => {
-                    // There is nobody left to tell that standard error is gone.
-                    let _ = print::findings(&file, &findings, &mut io::stderr().lock());
+                    // There is nobody left to tell that nobody reads.
+                    let _ = print::run_findings(&file, &findings, out);
                 }
             }
             return NOT_STARTED;
         }
     };
-    let file = options.file.display().to_string();
-    let _ = print::findings(&file, &warnings, &mut io::stderr().lock());
-    if prepared.steps.is_empty() {
-        let _ = writeln!(io::stderr(), "nothing to do: the workflow has no steps");
+    let file = options.file().display().to_string();
+    let _ = print::run_findings(&file, &warnings, out);
+    if prepared.outline.steps.is_empty() {
+        let _ = match out {
+            Out::Text => writeln!(io::stderr(), "nothing to do: the workflow has no steps"),
+            Out::Json => writeln!(io::stdout(), "{}", summary::nothing_to_do(Timestamp::now())),
+        };
         return 0;
     }
-    match carry_out(prepared, options, out).await {
+    match carry_out(prepared, options, globals).await {
         Ok(code) => code,
         Err(error) => {
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
@@ -121,7 +134,12 @@ pub(crate) async fn run(options: &Options, out: Out) -> u8 {
     }
 }
 
-async fn carry_out(prepared: Prepared, options: &Options, out: Out) -> Result<u8, EngineError> {
+async fn carry_out(
+    prepared: Prepared,
+    options: &Options,
+    globals: Globals,
+) -> Result<u8, EngineError> {
+    let out = globals.out;
     let ni = std::env::current_exe().map_err(|source| EngineError::Machine {
         doing: "find the program itself, which steps use as ni",
         source,
@@ -134,148 +152,29 @@ async fn carry_out(prepared: Prepared, options: &Options, out: Out) -> Result<u8
     let mut signals = Signals::new()?;
     let mut run = engine.start(prepared.submission.clone()).await?;
     let name = run.name().to_owned();
-    let followed = follow(&mut run, &mut signals, &prepared, options, out).await?;
-    let Some(times) = followed else { return Ok(CANCELLED) };
+    let talks = globals.debug || std::env::var_os("RELAY_LOG").is_some();
+    let terminal = Terminal::detect(out, talks);
+    let screen = Screen::new(&prepared.outline, out, terminal);
+    let followed = follow(&mut run, &mut signals, screen, &prepared, options.asks()).await?;
+    let Some(Followed { times, last }) = followed else { return Ok(CANCELLED) };
     let finished = run.finish().await?;
-    if out == Out::Text {
-        // There is nobody left to tell that standard error is gone.
-        let _ = print::summary(&finished, &name, &times, &mut io::stderr().lock());
-    }
-    Ok(finished.outcome.exit_code())
-}
-
-/// Prints events until the run has ended. A signal cancels it, and so does an output that nobody
-/// reads any more; a second signal does not wait for the steps.
-async fn follow(
-    run: &mut Run,
-    signals: &mut Signals,
-    prepared: &Prepared,
-    options: &Options,
-    out: Out,
-) -> Result<Option<Times>, EngineError> {
-    let width = prepared.steps.iter().map(String::len).max().unwrap_or_default();
-    let mut times = Times::default();
-    let mut questions = Questions::new(options.asks());
-    let mut cancelled = false;
-    loop {
-        let event = tokio::select! {
-            event = next(run) => event,
-            (step, answer) = questions.answered() => {
-                run.answer(&step, answer).await?;
-                continue;
-            }
-            () = signals.next() => {
-                if std::mem::replace(&mut cancelled, true) {
-                    return Ok(None);
-                }
-                run.cancel().await?;
-                continue;
-            }
-        };
-        let Some(event) = event else { return Ok(Some(times)) };
-        times.see(&event);
-        if let EventKind::Waiting { step } = &event.kind
-            && !options.approve.iter().chain(&options.reject).any(|known| **known == **step)
-        {
-            let question = prepared.questions.get(&**step).map(String::as_str);
-            questions.ask(step, question.unwrap_or_default());
-        }
-        if show(&event, out, width).is_err() && !cancelled {
-            cancelled = true;
-            run.cancel().await?;
-        }
-    }
-}
-
-/// Questions to the person at the terminal, one at a time.
-struct Questions {
-    asked: Option<mpsc::UnboundedSender<(String, String)>>,
-    answers: mpsc::UnboundedReceiver<(String, Answer)>,
-}
-
-impl Questions {
-    fn new(asks: bool) -> Self {
-        let (asked, mut questions) = mpsc::unbounded_channel::<(String, String)>();
-        let (sender, answers) = mpsc::unbounded_channel();
-        if asks {
-            // A thread of its own: reading a line cannot be given up, and must not hold up the end.
-            std::thread::spawn(move || {
-                while let Some((step, question)) = questions.blocking_recv() {
-                    let Ok(answer) = ask(&step, &question) else { return };
-                    if sender.send((step, answer)).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        Self { asked: asks.then_some(asked), answers }
-    }
-
-    fn ask(&self, step: &str, question: &str) {
-        if let Some(asked) = &self.asked {
-            // Fails only when standard input has ended, and then nobody answers.
-            let _ = asked.send((step.to_owned(), question.to_owned()));
-        }
-    }
-
-    async fn answered(&mut self) -> (String, Answer) {
-        match self.answers.recv().await {
-            Some(answer) => answer,
-            None => std::future::pending().await,
-        }
-    }
-}
-
-fn ask(step: &str, question: &str) -> io::Result<Answer> {
-    let question = if question.is_empty() { "Approve?" } else { question };
-    let mut terminal = io::stderr();
-    write!(terminal, "{step}: {question} [y/N] ")?;
-    terminal.flush()?;
-    let mut line = String::new();
-    if io::stdin().read_line(&mut line)? == 0 {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    let yes = matches!(line.trim().to_lowercase().as_str(), "y" | "yes");
-    Ok(if yes { Answer::Approved } else { Answer::Rejected })
-}
-
-/// The signals that end a run.
-struct Signals([Signal; 3]);
-
-impl Signals {
-    fn new() -> Result<Self, EngineError> {
-        let listen = |kind| {
-            signal(kind)
-                .map_err(|source| EngineError::Machine { doing: "listen to signals", source })
-        };
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-        let [interrupt, terminate, hangup] = kinds.map(listen);
-        Ok(Self([interrupt?, terminate?, hangup?]))
-    }
-
-    async fn next(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.0;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    }
-}
-
-async fn next(run: &mut Run) -> Option<Event> {
-    run.events().next().await
-}
-
-fn show(event: &Event, out: Out, width: usize) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match out {
-        Out::Json => writeln!(stdout, "{}", print::event_json(event))?,
+    let (outcome, status) = (finished.outcome, &finished.status);
+    let summary = Summary { outcome, status, times: &times };
+    // There is nobody left to tell that nobody reads.
+    let _ = match out {
         Out::Text => {
-            if let Some(line) = print::log_line(event, width) {
-                writeln!(stdout, "{line}")?;
-            }
+            let stderr = &mut BufWriter::new(io::stderr().lock());
+            summary
+                .text(&name, &prepared.outline, terminal.stderr, stderr)
+                .and_then(|()| stderr.flush())
         }
-    }
-    stdout.flush()
+        Out::Json => {
+            let message = String::new();
+            let last = last.unwrap_or_else(|| {
+                Event::new(Timestamp::now(), name, EventKind::Finished { outcome, message })
+            });
+            writeln!(io::stdout().lock(), "{}", summary.json(print::event_json(&last)))
+        }
+    };
+    Ok(outcome.exit_code())
 }

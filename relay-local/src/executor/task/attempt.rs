@@ -9,6 +9,7 @@ use relay_model::annotation::{RUN_ID, STEP, TOKEN};
 use relay_model::tekton::{PIPELINE_RUN_LABEL, PIPELINE_TASK_LABEL, TaskRun, TaskSpec};
 use relay_tools::client::{ClientError, MetadataClient};
 use relay_tools::entrypoint::{Chunk, Entrypoint, EntrypointError};
+use relay_tools::ni::WORKSPACE;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -236,6 +237,7 @@ impl Attempt<'_> {
         let mut entrypoint = Entrypoint::new(invocation)
             .settings(setting)?
             .envs(self.runtime.environment.iter().cloned())
+            .env(WORKSPACE, &workspace)
             .envs(variables.copied())
             .working_dir(workspace)
             .path_first(&self.runtime.tools_dir)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use nix::sys::signal::Signal;
 use relay_model::knative_condition::Condition;
 use relay_model::tekton::{TaskRun, TaskRunStatus, TaskRunStepState, Terminated};
 use relay_tools::entrypoint::Ended;
@@ -112,7 +113,8 @@ impl Report {
                     (failed, format!("\"step-{STEP}\" exited with code {code}"), *code)
                 }
                 Ended::Signalled { signal } => {
-                    let message = format!("\"step-{STEP}\" was ended by signal {signal}");
+                    let name = Signal::try_from(*signal).map(|signal| format!(" ({signal})"));
+                    let message = format!("ended by signal {signal}{}", name.unwrap_or_default());
                     (failed, message, ended.exit_code())
                 }
                 Ended::CouldNotStart { reason, code } => (COULD_NOT_START, reason.clone(), *code),
@@ -188,7 +190,13 @@ mod tests {
             (exited(0), None, "Succeeded", Some(0), "completed"),
             (End::Played(Ended::Skipped), None, "Succeeded", Some(0), "not met"),
             (exited(3), None, "Failed", Some(3), "\"step-step\" exited with code 3"),
-            (End::Played(Ended::Signalled { signal: 9 }), None, "Failed", Some(137), "signal 9"),
+            (
+                End::Played(Ended::Signalled { signal: 9 }),
+                None,
+                "Failed",
+                Some(137),
+                "signal 9 (SIGKILL)",
+            ),
             (End::Played(missing), None, "CouldNotStart", Some(127), "no such program"),
             (End::CouldNotStart("why".to_owned()), None, "CouldNotStart", Some(126), "why"),
             (cancelled(), Some(Why::Cancelled), "TaskRunCancelled", Some(143), "was cancelled"),

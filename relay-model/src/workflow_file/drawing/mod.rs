@@ -71,6 +71,12 @@ struct Edge<'f> {
 }
 
 impl WorkflowFile {
+    /// The steps, each behind all that it waits for.
+    #[must_use]
+    pub fn in_order(&self) -> Vec<&Step> {
+        by_level(&self.steps)
+    }
+
     /// The graph of steps, to be shown.
     #[must_use]
     pub fn drawing(&self) -> Drawing<'_> {

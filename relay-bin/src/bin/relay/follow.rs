@@ -1,0 +1,127 @@
+//! A run from its first event to its last.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use relay_local::{EngineError, Event, EventKind, Run};
+use tokio::time::MissedTickBehavior;
+
+use crate::preparation::Prepared;
+use crate::questions::Questions;
+use crate::screen::{Message, Screen};
+use crate::signals::Signals;
+use crate::summary::Times;
+
+/// How often what is drawn is drawn again.
+const TICK: Duration = Duration::from_millis(100);
+/// How long the screen may take to be left as it was found.
+const PARTING: Duration = Duration::from_millis(500);
+
+/// What was seen of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Followed {
+    pub(crate) times: Times,
+    /// The last event; `None` where the run was left before it came.
+    pub(crate) last: Option<Event>,
+}
+
+/// Shows what happens until the run has ended. A signal cancels it, and so does an output that
+/// nobody reads any more; a second signal does not wait for the steps, which is `None`.
+pub(crate) async fn follow(
+    run: &mut Run,
+    signals: &mut Signals,
+    screen: Screen,
+    prepared: &Prepared,
+    asks: bool,
+) -> Result<Option<Followed>, EngineError> {
+    let mut questions = Questions::new(asks);
+    let followed = events(run, signals, &screen, &mut questions, prepared).await;
+    let is_over = matches!(followed, Ok(Some(_)));
+    tokio::select! {
+        () = screen.close() => followed,
+        () = signals.next(), if is_over => Ok(None),
+        () = tokio::time::sleep(PARTING), if !is_over => followed,
+    }
+}
+
+async fn events(
+    run: &mut Run,
+    signals: &mut Signals,
+    screen: &Screen,
+    questions: &mut Questions,
+    prepared: &Prepared,
+) -> Result<Option<Followed>, EngineError> {
+    let mut followed = Followed::default();
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    // What waits for room on the screen. Nothing more is asked of the run until it is empty.
+    let mut pending: VecDeque<Message> = VecDeque::new();
+    let mut cancelled = false;
+    loop {
+        tokio::select! {
+            room = screen.messages().reserve(), if !pending.is_empty() => match room {
+                Ok(room) => if let Some(message) = pending.pop_front() {
+                    room.send(message);
+                },
+                Err(_) => {
+                    pending.clear();
+                    if !std::mem::replace(&mut cancelled, true) {
+                        run.cancel().await?;
+                    }
+                }
+            },
+            event = next(run), if pending.is_empty() => {
+                let Some(event) = event else { return Ok(Some(followed)) };
+                followed.times.see(&event);
+                if matches!(event.kind, EventKind::Finished { .. }) {
+                    followed.last = Some(event.clone());
+                }
+                pending.extend(messages(event, questions, prepared));
+            }
+            line = questions.typed() => if let Some((step, answer, next)) = questions.answer(&line) {
+                run.answer(&step, answer).await?;
+                pending.push_back(Message::Asked(Some((step, answer))));
+                pending.extend(next.map(Message::Ask));
+            },
+            () = signals.next() => {
+                if std::mem::replace(&mut cancelled, true) {
+                    return Ok(None);
+                }
+                run.cancel().await?;
+                pending.push_back(Message::Cancelling);
+            }
+            // Where there is no room there is enough to draw.
+            _ = tick.tick() => drop(screen.messages().try_send(Message::Tick)),
+        }
+    }
+}
+
+/// What an event shows, with the questions that begin and end with it.
+fn messages(
+    event: Event,
+    questions: &mut Questions,
+    prepared: &Prepared,
+) -> impl Iterator<Item = Message> {
+    let mut after = Vec::new();
+    match &event.kind {
+        EventKind::Waiting { step } if !prepared.answered.contains(&**step) => {
+            let question = prepared.outline.question(step).unwrap_or_default();
+            after.extend(questions.ask(step, question).map(Message::Ask));
+        }
+        EventKind::Succeeded { step }
+        | EventKind::Failed { step, .. }
+        | EventKind::Skipped { step, .. } => {
+            if let Some(next) = questions.over(step) {
+                after.push(Message::Asked(None));
+                after.extend(next.map(Message::Ask));
+            }
+        }
+        _ => {}
+    }
+    [Message::Event(event)].into_iter().chain(after)
+}
+
+async fn next(run: &mut Run) -> Option<Event> {
+    run.events().next().await
+}

@@ -1,0 +1,55 @@
+//! `ni` in steps that run on this machine.
+
+use crate::relay::events_of;
+
+/// What commands write to `/workspace` in a container is in the step's own directory here.
+#[test]
+fn files_are_written_to_the_directory_of_the_step() {
+    let ran = events_of(
+        r#"
+steps:
+- name: config
+  image: x
+  spec:
+    aws: {connection: {accessKeyID: id, secretAccessKey: key}, region: eu}
+    google: {connection: {serviceAccountKey: '{"a":1}'}}
+    cluster: {name: test, connection: {server: 'https://h', token: t}}
+    credentials: {note.txt: bm90ZQ==}
+  input:
+  - |
+    set -e
+    [ "$PWD" = "$RELAY_WORKSPACE" ]
+    mkdir other && cd other
+    ni aws config
+    ni gcp config
+    ni cluster config
+    ni credentials config
+    cd ..
+    find . -type f | sort
+    eval "$(ni aws env)"
+    [ "$AWS_CONFIG_FILE" = "$PWD/.aws/config" ]
+    cat "$AWS_CONFIG_FILE" | tail -1
+    eval "$(ni gcp env)"
+    cat "$GOOGLE_APPLICATION_CREDENTIALS"
+- {name: own, image: x, env: {RELAY_WORKSPACE: /elsewhere}, input: [ni gcp env]}
+"#,
+    );
+    assert_eq!(
+        ran.log("config"),
+        [
+            "./.aws/config",
+            "./.aws/credentials",
+            "./credentials.json",
+            "./note.txt",
+            "./test/kubeconfig",
+            "region = eu",
+            "{\"a\":1}",
+        ]
+    );
+    assert_eq!(
+        ran.log("own"),
+        ["export GOOGLE_APPLICATION_CREDENTIALS='/elsewhere/credentials.json'"],
+        "what a workflow says wins"
+    );
+    assert_eq!(ran.code, 0);
+}

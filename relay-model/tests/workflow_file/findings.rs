@@ -248,7 +248,7 @@ fn wrong_resources_say_where_and_what() {
             "no workflow",
             "kind: Workflow",
             "kind: Workflo",
-            "error[required]: the file holds no Workflow",
+            "error[kind]: there is no kind \"Workflo\"",
         ),
         (
             "wrong type",

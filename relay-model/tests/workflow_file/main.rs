@@ -1,6 +1,8 @@
 //! The workflow file: findings, dependencies, conversion.
 
 #[cfg(test)]
+mod codes;
+#[cfg(test)]
 mod conversion;
 #[cfg(test)]
 mod drawing;

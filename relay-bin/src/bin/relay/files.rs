@@ -8,6 +8,8 @@ use relay_model::workflow_file::{Code, Finding, Level, Parsed, StepAction, Workf
 pub(crate) struct Checked {
     /// The file's name as it was given.
     pub(crate) name: String,
+    /// What it holds.
+    pub(crate) text: String,
     pub(crate) parsed: Parsed,
 }
 
@@ -30,7 +32,7 @@ pub(crate) fn read(path: &Path) -> Result<Checked, String> {
         .map_err(|error| format!("cannot read {name}: it is not UTF-8: {error}"))?;
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let parsed = WorkflowFile::parse(&text, stem.as_deref().unwrap_or("workflow"));
-    Ok(Checked { name, parsed })
+    Ok(Checked { name, text, parsed })
 }
 
 /// Puts scripts that lie in files of their own into their steps. They are found from the workflow

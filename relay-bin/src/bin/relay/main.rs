@@ -1,5 +1,6 @@
 //! The relay command line. Under the name `ni` it is the client that steps use.
 
+mod convert;
 mod files;
 mod graph;
 mod preparation;
@@ -18,6 +19,9 @@ Examples:
   relay run deploy.yaml --out json | jq         the same, one JSON object per event
   relay run deploy.yaml --values secrets.yaml --approve gate
   relay validate workflows/*.yaml               find mistakes without running anything
+  relay validate deploy.yaml --explain          when its schedules fire next
+  relay convert deploy.yaml | kubectl apply -f -
+                                                the same as custom resources
   relay graph deploy.yaml --format dot | dot -Tsvg > deploy.svg
                                                 draw the steps and what they wait for";
 
@@ -38,6 +42,7 @@ struct Arguments {
 enum Out {
     /// For people.
     #[default]
+    #[value(alias = "yaml")]
     Text,
     /// For programs.
     Json,
@@ -54,14 +59,13 @@ enum Command {
     /// Check workflow files without running anything
     ///
     /// Exit codes: 0 no errors, 1 errors, 2 a file cannot be read.
-    Validate {
-        /// The workflow files
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-        /// Count warnings as errors
-        #[arg(long)]
-        strict: bool,
-    },
+    Validate(validate::Options),
+    /// Turn a workflow file into custom resources, for a cluster
+    ///
+    /// Prints the Workflow and its triggers as YAML documents, or with `--out json` as a List. The
+    /// same file always gives the same text. Exit codes: 0 printed, 1 errors in the file, 2 it
+    /// cannot be read.
+    Convert(convert::Options),
     /// Show the steps of a workflow file, what each waits for, and why
     ///
     /// An edge comes from `dependsOn`, from an output that is used or from a status that is looked
@@ -98,7 +102,8 @@ async fn relay() -> u8 {
     }
     match arguments.command {
         Command::Run(options) => run::run(&options, arguments.out).await,
-        Command::Validate { files, strict } => validate::validate(&files, strict, arguments.out),
+        Command::Validate(options) => validate::validate(&options, arguments.out),
+        Command::Convert(options) => convert::convert(&options, arguments.out),
         Command::Graph { file, format } => graph::graph(&file, format, arguments.out),
     }
 }

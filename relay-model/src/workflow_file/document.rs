@@ -6,7 +6,7 @@ use relay_core::yaml::{self, Node};
 
 use super::expressions::Scopes;
 use super::finding::{Code, Level, suggestion};
-use super::reader::{self, Findings, Section};
+use super::reader::{self, Findings, Section, describe, is_null};
 use super::steps::Form;
 use super::{Parsed, WorkflowFile, graph, parameters, resources, steps, triggers};
 
@@ -36,11 +36,14 @@ pub(super) fn parse(text: &str, default_name: &str) -> Parsed {
     let file = if resources::are_resources(&stream.documents) {
         resources::read(&stream.documents, &mut findings)
     } else {
-        if let Some(second) = stream.documents.get(1) {
+        // A document of nothing, as behind a last `---`, is none.
+        let mut documents = stream.documents.iter().filter(|document| !is_null(document));
+        let first = documents.next();
+        if let Some(second) = documents.next() {
             let message = "a workflow file holds one document; put each workflow into its own file";
             findings.add(Code::Documents, second, message);
         }
-        match stream.documents.first() {
+        match first {
             Some(root) => read(root, default_name, &mut findings),
             None => Some(WorkflowFile { name: default_name.to_owned(), ..WorkflowFile::default() }),
         }
@@ -88,14 +91,12 @@ fn read(root: &Node, default_name: &str, findings: &mut Findings) -> Option<Work
 /// A key that may have one value only.
 fn constant(section: &Section<'_>, key: &str, value: &str, code: Code, findings: &mut Findings) {
     let Some(node) = section.get(key) else { return };
-    let Some(found) = section.text(key, findings) else {
-        return;
+    let found = match (describe(node), node.as_scalar()) {
+        ("a string", Some(found)) if **found == *value => return,
+        ("a string", Some(found)) => format!("{found:?}{}", suggestion(found, [value])),
+        (other, _) => other.to_owned(),
     };
-    if found != value {
-        let hint = suggestion(&found, [value]);
-        let message = format!("{key:?} has to be {value:?}, not {found:?}{hint}");
-        findings.add(code, node, message);
-    }
+    findings.add(code, node, format!("{key:?} has to be {value:?}, not {found}"));
 }
 
 /// A link for people: one that leads nowhere does no harm.

@@ -306,7 +306,10 @@ impl Walk<'_, '_> {
             Mention::UnknownName(name) if place.has(name) => return None,
             Mention::UnknownName(name) if **name == *"event" => return scope("an event"),
             Mention::UnknownName(name) => {
-                let hint = suggestion(name, place.names().iter().copied());
+                let hint = match nearest(name, place.names().iter().copied()) {
+                    None => format!("; {}", place.offers()),
+                    known => did_you_mean(known),
+                };
                 (Code::Scope, format!(": there is nothing called {name:?} here{hint}"))
             }
             Mention::UnknownFunction(name) => {

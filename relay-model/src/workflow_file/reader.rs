@@ -89,7 +89,11 @@ fn known_tag(problem: &str) -> String {
     let known: Vec<_> = tags.chain(functions).collect();
     match nearest(name, known.iter().map(String::as_str)) {
         Some(known) => format!("; did you mean `!{known}`?"),
-        None => String::new(),
+        None => {
+            let tags: Vec<_> =
+                relay_core::yaml::reference_tags().map(|tag| format!("`!{tag}`")).collect();
+            format!("; the tags are {} and `!Fn.NAME`", tags.join(", "))
+        }
     }
 }
 

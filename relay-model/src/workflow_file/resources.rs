@@ -17,8 +17,8 @@ use super::finding::{Code, Level, suggestion};
 use super::reader::{self, Findings, Section, is_null};
 use super::steps::{self, Form};
 use super::{Parameter, WorkflowFile, graph};
-use crate::triggers;
 use crate::v1beta1::{Run, Tenant, Workflow};
+use crate::{annotation, triggers};
 
 const API_VERSION: &str = "relay.sh/v1beta1";
 const GROUP: &str = "relay.sh";
@@ -219,9 +219,21 @@ fn workflow(
     let mut file =
         WorkflowFile { name, steps: steps.unwrap_or_default(), parameters, ..Default::default() };
     graph::check_cycles(&file.steps, findings);
-    let workflow = decode(object, findings)?;
+    let workflow: Workflow = decode(object, findings)?;
+    describe_steps(&mut file, &workflow);
     file.resources = Some(Box::new(ResourceSet { tenant, workflow, run }));
     Some(file)
+}
+
+/// What steps are for stands in an annotation, which people see when they are asked for an answer.
+fn describe_steps(file: &mut WorkflowFile, workflow: &Workflow) {
+    let annotations = workflow.metadata.annotations.as_ref();
+    let descriptions = annotations
+        .and_then(|known| Value::from_json(known.get(annotation::STEP_DESCRIPTIONS)?).ok());
+    for step in &mut file.steps {
+        let description = descriptions.as_ref().and_then(|known| known.get(&step.name)?.as_str());
+        step.description = description.map(str::to_owned);
+    }
 }
 
 /// A run may give parameters that its workflow does not declare, and one that nobody gives is null.

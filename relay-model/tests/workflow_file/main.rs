@@ -8,3 +8,5 @@ mod conversion;
 mod drawing;
 #[cfg(test)]
 mod findings;
+#[cfg(test)]
+mod resources;

@@ -1,6 +1,8 @@
 //! The built programs, as people use them.
 
 #[cfg(test)]
+mod convert;
+#[cfg(test)]
 mod drawing;
 #[cfg(test)]
 mod examples;
@@ -12,5 +14,7 @@ mod interrupt;
 mod options;
 #[cfg(test)]
 mod relay;
+#[cfg(test)]
+mod validate;
 #[cfg(test)]
 mod wrong_input;

@@ -6,7 +6,7 @@ use relay_core::expr::{Cause, Environment, Evaluation, Mention, Reference};
 use relay_core::yaml::{Content, Node, Tag};
 use relay_core::{Expression, Value};
 
-use super::finding::{Code, did_you_mean, nearest, suggestion};
+use super::finding::{Code, Level, did_you_mean, nearest, suggestion};
 use super::graph::{Dependency, Origin};
 use super::reader::Findings;
 use super::{Parameter, WorkflowFile};
@@ -128,18 +128,9 @@ impl<'p> Scopes<'p> {
     }
 }
 
-/// Reports a condition of which it is known that it will be no boolean.
+/// Reports a condition of which it is known that it will be no boolean: an error where it is written
+/// out, a warning where it takes an expression to see it, since that is what a run decides.
 pub(super) fn check_condition(node: &Node, what: &str, findings: &mut Findings) {
-    if let Some(found) = no_boolean(node) {
-        let message = format!(
-            "a condition of {what} is {found}, but only true and false decide; write an \
-             expression such as `${{parameters.x == 'y'}}`"
-        );
-        findings.add(Code::ConditionType, node, message);
-    }
-}
-
-fn no_boolean(node: &Node) -> Option<&'static str> {
     let mut problems = Vec::new();
     let tree = node.to_tree(&mut problems);
     let expression = Expression::parse(&tree);
@@ -148,19 +139,36 @@ fn no_boolean(node: &Node) -> Option<&'static str> {
         matches!(mention, Mention::Broken(_) | Mention::UnknownFunction(_) | Mention::Arity(..))
     };
     if !problems.is_empty() || mentions.iter().any(is_wrong) {
+        return;
+    }
+    let found = match &tree {
+        // Text around an expression makes text of the whole.
+        Value::Text(text) if text.contains("${") => {
+            let alone = text.starts_with("${") && text.ends_with('}');
+            if alone { constant(&expression, &mentions) } else { Some("a string") }
+        }
+        _ => constant(&expression, &mentions),
+    };
+    if let Some(found) = found {
+        // What is written out is the same once it is evaluated.
+        let written_out = expression == Expression::data(tree);
+        let level = if written_out { Level::Error } else { Level::Warning };
+        let message = format!(
+            "a condition of {what} is {found}, but only true and false decide; write an \
+             expression such as `${{parameters.x == 'y'}}`"
+        );
+        findings.add_at(Code::ConditionType, level, node, message);
+    }
+}
+
+/// What an expression that needs no values comes to, if that is no boolean.
+fn constant(expression: &Expression, mentions: &[Mention]) -> Option<&'static str> {
+    let attempt = expression.evaluate(&Environment::new(jiff::Timestamp::UNIX_EPOCH));
+    if !attempt.wanted.is_empty() || mentions.contains(&Mention::Event) {
         return None;
     }
-    // Text around an expression makes text of the whole.
-    let text = tree.as_str().filter(|text| text.contains("${"));
-    if text.is_some_and(|text| !(text.starts_with("${") && text.ends_with('}'))) {
-        return Some("a string");
-    }
-    let attempt = expression.evaluate(&Environment::new(jiff::Timestamp::UNIX_EPOCH));
-    let value = attempt.result.ok().filter(Evaluation::is_complete)?.value;
-    let constant = attempt.wanted.is_empty() && !mentions.contains(&Mention::Event);
-    match value {
+    match attempt.result.ok().filter(Evaluation::is_complete)?.value {
         Value::Bool(_) => None,
-        _ if !constant => None,
         Value::Null => Some("nothing"),
         Value::Number(_) => Some("a number"),
         Value::Time(_) => Some("a date"),

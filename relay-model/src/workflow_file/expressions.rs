@@ -351,7 +351,7 @@ impl Walk<'_, '_> {
         let minus = name.split_once('-').filter(|(before, _)| parameters.contains_key(*before));
         let meant = minus
             .map(|(before, _)| before)
-            .or_else(|| nearest(name, parameters.keys().map(String::as_str)));
+            .or_else(|| self.findings.nearest(name, parameters.keys().map(String::as_str)));
         let hint = match minus {
             Some((before, after)) => {
                 format!(
@@ -373,7 +373,7 @@ impl Walk<'_, '_> {
             self.scopes.mentioned.push(edge);
             return None;
         }
-        let hint = suggestion(step, steps.iter().map(String::as_str));
+        let hint = did_you_mean(self.findings.nearest(step, steps.iter().map(String::as_str)));
         Some((Code::UnknownStep, format!(" uses step {step:?}, which does not exist{hint}")))
     }
 }

@@ -170,7 +170,7 @@ impl Finding {
             code,
             line: location.line,
             column: location.column,
-            message: message.into(),
+            message: visible(message.into()),
             related: Vec::new(),
         }
     }
@@ -212,8 +212,14 @@ impl Finding {
     }
 }
 
-/// How many names are looked through for one that was meant.
-const MAX_COMPARED: usize = 1000;
+/// The text with its control characters escaped: what a file holds must not steer a terminal.
+fn visible(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    text.chars().map(escape).collect()
+}
 
 /// The known word that is nearest to one that is not known, if it is within so many edits.
 pub(super) fn within<'k>(
@@ -225,9 +231,8 @@ pub(super) fn within<'k>(
     let length = word.chars().count();
     known
         .into_iter()
-        .take(MAX_COMPARED)
         .filter(|known| known.chars().count().abs_diff(length) <= edits)
-        .map(|known| (strsim::damerau_levenshtein(&word, &known.to_lowercase()), known))
+        .map(|known| (strsim::osa_distance(&word, &known.to_lowercase()), known))
         .filter(|(distance, _)| *distance <= edits)
         .min()
         .map(|(_, known)| known)

@@ -15,6 +15,9 @@ pub(super) fn read(node: &Node, findings: &mut Findings) -> BTreeMap<String, Par
     };
     let mut parameters = BTreeMap::new();
     for (name, key, body) in section.entries() {
+        if name.is_empty() {
+            findings.add(Code::Required, key, "the name of a parameter must not be empty");
+        }
         let what = format!("parameter {name:?}");
         let location = key.location;
         let parameter = match Section::new(body, what, findings) {

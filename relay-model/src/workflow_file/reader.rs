@@ -14,9 +14,27 @@ pub(super) struct Findings {
     found: Vec<Finding>,
     /// Aliases that lead nowhere: what is missing there is no finding of its own.
     lost: BTreeSet<Location>,
+    /// How many names of the file were compared with one that is not known.
+    compared: usize,
 }
 
+/// A file with more mistakes than this takes is helped by no suggestion.
+const MAX_COMPARED: usize = 100_000;
+
 impl Findings {
+    /// The nearest among the names of a file, of which there may be many.
+    pub(super) fn nearest<'k>(
+        &mut self,
+        word: &str,
+        known: impl ExactSizeIterator<Item = &'k str>,
+    ) -> Option<&'k str> {
+        self.compared = self.compared.saturating_add(known.len());
+        if self.compared > MAX_COMPARED {
+            return None;
+        }
+        nearest(word, known)
+    }
+
     pub(super) fn add(&mut self, code: Code, spot: impl Into<Spot>, message: impl Into<String>) {
         self.add_at(code, code.level(), spot, message);
     }
@@ -369,5 +387,5 @@ fn text_of(node: &Node, what: &str, findings: &mut Findings) -> Option<String> {
 fn unquoted(node: &Node) -> Option<String> {
     let [(key, value)] = node.as_mapping()? else { return None };
     let text = format!("{}: {}", key.as_scalar()?, value.as_scalar()?);
-    (!text.contains(['\'', '\n'])).then_some(text)
+    (!text.contains(|c: char| c == '\'' || c.is_control())).then_some(text)
 }

@@ -92,13 +92,16 @@ struct Mark {
 
 impl<'t> Source<'t> {
     fn new(text: &'t str) -> Self {
+        // As in YAML a carriage return ends a line, also without a line feed behind it.
+        let mut lines = Vec::new();
         let mut start = 0;
-        let lines = text.split_inclusive('\n').map(|line| {
-            let range = start..start + line.trim_end_matches(['\n', '\r']).len();
-            start += line.len();
-            range
-        });
-        Self { text, lines: lines.collect() }
+        while let Some(rest) = text.get(start..).filter(|rest| !rest.is_empty()) {
+            let end = rest.find(['\n', '\r']).unwrap_or(rest.len());
+            let broken = rest.get(end..).unwrap_or_default();
+            lines.push(start..start + end);
+            start += end + if broken.starts_with("\r\n") { 2 } else { broken.len().min(1) };
+        }
+        Self { text, lines }
     }
 
     fn group(&self, finding: &Finding) -> Option<Group<'_>> {

@@ -6,7 +6,7 @@ use relay_core::yaml::{Content, Location, Node, Tag};
 use relay_core::{StepName, Value};
 
 use super::expressions::{Place, Scopes, check_condition};
-use super::finding::{Code, Finding, Level, Spot, suggestion};
+use super::finding::{Code, Finding, Level, Spot, did_you_mean, suggestion};
 use super::graph::{Dependency, Origin};
 use super::reader::{Findings, Section, Trees, describe, list};
 use super::{Container, InputFile, Step, StepAction};
@@ -185,7 +185,7 @@ fn explicit(
     let mut dependencies: Vec<Dependency> = Vec::new();
     for (step, spot) in section.text_or_texts("dependsOn", findings) {
         if !names.contains_key(&step) {
-            let hint = suggestion(&step, names.keys().map(String::as_str));
+            let hint = did_you_mean(findings.nearest(&step, names.keys().map(String::as_str)));
             let message =
                 format!("{} depends on {step:?}, which does not exist{hint}", section.what);
             findings.add(Code::UnknownStep, spot, message);

@@ -1,12 +1,12 @@
 //! Triggers (`workflow-file.md` §5).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use relay_core::TriggerName;
 use relay_core::yaml::{Location, Node};
 
 use super::expressions::{Place, Scopes};
-use super::finding::{Code, Finding, Level, Spot, nearest, suggestion};
+use super::finding::{Code, Finding, Level, Spot, did_you_mean, suggestion};
 use super::reader::{Findings, Section, list};
 use super::{InputFile, Parameter, Trigger, TriggerSource, steps};
 use crate::schedule::Schedule;
@@ -97,7 +97,7 @@ fn name_of(
 }
 
 /// The names of the parameters that are bound, or were meant to be.
-pub(super) struct Bound(pub(super) Vec<String>);
+pub(super) struct Bound(pub(super) HashSet<String>);
 
 /// Reads the binding into the trigger. `parameters` are those of the workflow, where they are known.
 /// `None` where it cannot be said what is bound.
@@ -108,7 +108,7 @@ pub(super) fn bind(
     (scopes, place): (&mut Scopes<'_>, Place),
     findings: &mut Findings,
 ) -> Option<Bound> {
-    let Some(node) = section.get("binding") else { return Some(Bound(Vec::new())) };
+    let Some(node) = section.get("binding") else { return Some(Bound(HashSet::new())) };
     let mut binding = Section::new(node, format!("\"binding\" of {}", section.what), findings)?;
     binding.check_keys(BINDING_KEYS, true, findings);
     if let Some(key) = binding.get("key") {
@@ -116,19 +116,19 @@ pub(super) fn bind(
         trigger.key = Some(findings.tree(key));
     }
     if binding.get("parameters").is_none() {
-        return Some(Bound(Vec::new()));
+        return Some(Bound(HashSet::new()));
     }
     let values = binding.trees("parameters", findings)?;
     scopes.check(values.node, place, &binding.what, findings);
     trigger.parameters = values.values;
-    let mut bound = Vec::new();
+    let mut bound = HashSet::new();
     for (key, _) in values.node.as_mapping().unwrap_or_default() {
         let Some(name) = key.as_scalar() else { continue };
-        bound.push(name.to_string());
+        bound.insert(name.to_string());
         if let Some(parameters) = parameters.filter(|known| !known.contains_key(&**name)) {
-            let known = || parameters.keys().map(String::as_str);
-            bound.extend(nearest(name, known()).map(str::to_owned));
-            let hint = suggestion(name, known());
+            let meant = findings.nearest(name, parameters.keys().map(String::as_str));
+            bound.extend(meant.map(str::to_owned));
+            let hint = did_you_mean(meant);
             let message =
                 format!("{} binds parameter {name:?}, which is not declared{hint}", section.what);
             findings.add(Code::BindingUnknownParameter, key, message);
@@ -139,7 +139,7 @@ pub(super) fn bind(
 
 pub(super) fn report_unbound(
     section: &Section<'_>,
-    bound: &[String],
+    bound: &HashSet<String>,
     parameters: &BTreeMap<String, Parameter>,
     findings: &mut Findings,
 ) {

@@ -15,7 +15,7 @@ const OF_RUNS: &[Code] = &[
     Code::NoProgram,
 ];
 
-const CASES: &[(&str, &str)] = &[
+pub(crate) const CASES: &[(&str, &str)] = &[
     ("no YAML", "steps:\n- name: a\n  image: [x\n"),
     ("an alias without anchor", "steps:\n- name: a\n  image: *img\n  dependsOn: [*b, c]\n"),
     ("a key that is there twice", "name: a\nsummary: b\nname: c\n"),

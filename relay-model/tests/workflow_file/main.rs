@@ -10,3 +10,5 @@ mod drawing;
 mod findings;
 #[cfg(test)]
 mod resources;
+#[cfg(test)]
+mod robustness;

@@ -30,6 +30,28 @@ pub const VAULT_ENGINE_MOUNT: &str = "relay.sh/vault-engine-mount";
 pub const VAULT_SECRET_PATH: &str = "relay.sh/vault-secret-path";
 /// On a Run or a WebhookTrigger: the path of connections in Vault.
 pub const VAULT_CONNECTION_PATH: &str = "relay.sh/vault-connection-path";
+/// On a Workflow: the name in its file, where that is no name for an object.
+pub const WORKFLOW_NAME: &str = "relay.sh/workflow-name";
+/// On a Workflow: one line about it.
+pub const SUMMARY: &str = "relay.sh/summary";
+/// On a Workflow: more about it.
+pub const DESCRIPTION: &str = "relay.sh/description";
+/// On a Workflow: where to read on.
+pub const HOMEPAGE: &str = "relay.sh/homepage";
+/// On a Workflow: where its file comes from.
+pub const SOURCE: &str = "relay.sh/source";
+/// On a Workflow: labels for search, with commas between them.
+pub const TAGS: &str = "relay.sh/tags";
+/// On a Workflow: what its parameters are for, as JSON.
+pub const PARAMETER_DESCRIPTIONS: &str = "relay.sh/parameter-descriptions";
+/// On a Workflow: what its steps are for, as JSON.
+pub const STEP_DESCRIPTIONS: &str = "relay.sh/step-descriptions";
+/// On a WebhookTrigger: the workflow that it starts.
+pub const WORKFLOW: &str = "relay.sh/workflow";
+/// On a WebhookTrigger: what it binds, as JSON.
+pub const BINDING: &str = "relay.sh/binding";
+/// On a WebhookTrigger: the condition on events, as JSON.
+pub const WHEN: &str = "relay.sh/when";
 
 /// The finalizer of Runs.
 pub const RUN_FINALIZER: &str = "workflowrun.finalizers.controller.relay.sh";

@@ -27,7 +27,9 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`v1beta1`] | the custom resources Run, Tenant, Workflow, WebhookTrigger |
+//! | [`triggers`] | what starts workflows beside webhooks: `triggers.relay.sh/v1alpha1` |
 //! | [`workflow_file`] | the file form, its findings, and its conversion |
+//! | [`schedule`] | cron lines, and when they fire |
 //! | [`tekton`] | PipelineRun, TaskRun, CustomRun, and the gates made of the latter |
 //! | [`knative_condition`] | conditions as Tekton and Knative write them |
 //! | [`annotation`] | names of labels, annotations and finalizers |
@@ -36,6 +38,8 @@
 pub mod annotation;
 pub mod knative_condition;
 pub mod name;
+pub mod schedule;
 pub mod tekton;
+pub mod triggers;
 pub mod v1beta1;
 pub mod workflow_file;

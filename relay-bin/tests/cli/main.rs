@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod convert;
+#[cfg(test)]
 mod drawing;
 #[cfg(test)]
 mod examples;
@@ -24,5 +26,7 @@ mod pty;
 mod relay;
 #[cfg(test)]
 mod terminal;
+#[cfg(test)]
+mod validate;
 #[cfg(test)]
 mod wrong_input;

@@ -1,5 +1,6 @@
 //! Events to nodes: anchors, aliases, merge keys, duplicate keys.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -11,22 +12,66 @@ use crate::value::MAX_DEPTH;
 /// How many nodes a document may have once its aliases are expanded.
 const MAX_NODES: usize = 1_000_000;
 
+/// How many aliases without anchor are reported.
+const MAX_LOST_ALIASES: usize = 32;
+
 /// Reads all documents of a text.
 #[must_use]
 pub fn read(text: &str) -> Stream {
+    let mut lost = HashSet::new();
+    let mut stream = compose(text, &lost);
+    // The parser ends at an alias without anchor. The rest of the text is read with nothing there.
+    let mut text = Cow::Borrowed(text);
+    while let Some(alias) = stream.lost_alias() {
+        lost.insert(alias);
+        let Some(rest) = without_alias(&text, alias) else { break };
+        let next = compose(&rest, &lost);
+        let worse = next.problems.iter().any(|problem| problem.kind == ProblemKind::Syntax);
+        if worse || lost.len() > MAX_LOST_ALIASES {
+            break;
+        }
+        text = Cow::Owned(rest);
+        stream = next;
+    }
+    stream
+}
+
+fn compose(text: &str, lost: &HashSet<Location>) -> Stream {
     let mut composer = Composer {
         parser: Parser::new_from_str(text),
         anchors: HashMap::new(),
         open: HashSet::new(),
+        lost,
         problems: Vec::new(),
+        ended_at: None,
     };
     let mut documents = Vec::new();
     if let Err(problem) = composer.stream(&mut documents) {
+        composer.ended_at = Some(problem.location);
         composer.problems.push(problem);
     }
     let mut problems = composer.problems;
     problems.sort_by_key(|problem| problem.location);
-    Stream { documents, problems }
+    Stream { documents, problems, ended_at: composer.ended_at }
+}
+
+impl Stream {
+    /// The alias at which reading ended.
+    fn lost_alias(&self) -> Option<Location> {
+        let at_end = |problem: &&Problem| Some(problem.location) == self.ended_at;
+        let problem = self.problems.iter().find(at_end)?;
+        (problem.kind == ProblemKind::Alias).then_some(problem.location)
+    }
+}
+
+/// The text with a tag in the place of an alias: nothing, as long as the alias was.
+fn without_alias(text: &str, alias: Location) -> Option<String> {
+    let lines = text.split_inclusive('\n').take(alias.line.checked_sub(1)?);
+    let line = lines.map(str::len).sum::<usize>();
+    let (column, _) = text.get(line..)?.char_indices().nth(alias.column.checked_sub(1)?)?;
+    let at = line + column;
+    let rest = text.get(at..)?.strip_prefix('*')?;
+    Some(format!("{}!{rest}", text.get(..at)?))
 }
 
 struct Composer<'t> {
@@ -34,7 +79,10 @@ struct Composer<'t> {
     anchors: HashMap<usize, Node>,
     /// Anchors whose node is not complete yet.
     open: HashSet<usize>,
+    /// Where aliases without anchor stood.
+    lost: &'t HashSet<Location>,
     problems: Vec<Problem>,
+    ended_at: Option<Location>,
 }
 
 fn location(span: Span) -> Location {
@@ -95,44 +143,47 @@ impl<'t> Composer<'t> {
 
     fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, Problem> {
         let location = location(span);
-        if depth > MAX_DEPTH {
-            let text = format!("nested more than {MAX_DEPTH} levels deep");
-            return Err(Problem::new(ProblemKind::Limit, location, text));
-        }
+        check_depth(depth, location)?;
         crate::stack::grow(|| match event {
-            Event::Alias(id) => self.alias(id, location),
+            Event::Alias(id) => self.alias(id, location, depth),
+            Event::Scalar(..) if self.lost.contains(&location) => {
+                let text = "the alias has no anchor before it";
+                self.problems.push(Problem::new(ProblemKind::Alias, location, text));
+                Ok(nothing(location))
+            }
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
                 let content = Content::Scalar { text: text.as_ref().into(), plain };
                 let tag = tag_of(tag.as_deref());
-                Ok(self.finish(
-                    anchor,
-                    Node { location, anchor: None, tag, content: Arc::new(content), weight: 1 },
-                ))
+                Ok(self
+                    .finish(anchor, Node { tag, content: Arc::new(content), ..nothing(location) }))
             }
             Event::SequenceStart(anchor, tag) => {
                 self.open.insert(anchor);
                 let mut items = Vec::new();
-                let mut weight = 1;
+                let mut size = Size::default();
                 loop {
                     let (event, span) = self.next()?;
                     if matches!(event, Event::SequenceEnd) {
                         break;
                     }
                     let item = self.node(event, span, depth + 1)?;
-                    weight = add_weight(weight, &item)?;
+                    size.add(&item)?;
                     items.push(item);
                 }
                 let tag = tag_of(tag.as_deref());
                 let content = Arc::new(Content::Sequence(items));
-                Ok(self.finish(anchor, Node { location, anchor: None, tag, content, weight }))
+                let Size { weight, height } = size;
+                Ok(self
+                    .finish(anchor, Node { location, anchor: None, tag, content, weight, height }))
             }
             Event::MappingStart(anchor, tag) => {
                 self.open.insert(anchor);
-                let (entries, weight) = self.mapping(depth)?;
+                let (entries, Size { weight, height }) = self.mapping(depth)?;
                 let tag = tag_of(tag.as_deref());
                 let content = Arc::new(Content::Mapping(entries));
-                Ok(self.finish(anchor, Node { location, anchor: None, tag, content, weight }))
+                Ok(self
+                    .finish(anchor, Node { location, anchor: None, tag, content, weight, height }))
             }
             _ => Err(Problem::new(ProblemKind::Syntax, location, "expected a value")),
         })
@@ -146,23 +197,25 @@ impl<'t> Composer<'t> {
         node
     }
 
-    fn alias(&self, id: usize, location: Location) -> Result<Node, Problem> {
+    fn alias(&mut self, id: usize, location: Location, depth: usize) -> Result<Node, Problem> {
         if self.open.contains(&id) {
             let text = "the alias stands inside the value that it refers to";
-            return Err(Problem::new(ProblemKind::Alias, location, text));
+            self.problems.push(Problem::new(ProblemKind::Alias, location, text));
+            return Ok(nothing(location));
         }
         let target = self.anchors.get(&id).ok_or_else(|| {
             Problem::new(ProblemKind::Alias, location, "the alias has no anchor before it")
         })?;
-        let anchor = Some(target.anchor.unwrap_or(target.location));
-        Ok(Node { location, anchor, ..target.clone() })
+        // Aliases in aliases must not nest deeper than what is written out may.
+        check_depth(depth + target.height, location)?;
+        Ok(target.through(location))
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<(Vec<(Node, Node)>, usize), Problem> {
+    fn mapping(&mut self, depth: usize) -> Result<(Vec<(Node, Node)>, Size), Problem> {
         let mut entries: Vec<(Node, Node)> = Vec::new();
         let mut seen: HashMap<Arc<str>, Location> = HashMap::new();
         let mut merged = Vec::new();
-        let mut weight = 1;
+        let mut size = Size::default();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
@@ -171,8 +224,8 @@ impl<'t> Composer<'t> {
             let key = self.node(event, span, depth + 1)?;
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
-            weight = add_weight(weight, &key)?;
-            weight = add_weight(weight, &value)?;
+            size.add(&key)?;
+            size.add(&value)?;
             if is_merge(&key) {
                 self.merge(&key, &value, &mut merged);
                 continue;
@@ -198,7 +251,7 @@ impl<'t> Composer<'t> {
                 entries.push((key, value));
             }
         }
-        Ok((entries, weight))
+        Ok((entries, size))
     }
 
     fn merge(&mut self, key: &Node, value: &Node, merged: &mut Vec<(Node, Node)>) {
@@ -208,6 +261,12 @@ impl<'t> Composer<'t> {
         };
         for map in maps {
             match map.as_mapping() {
+                Some(entries) if map.anchor.is_some() => {
+                    let through = |(key, value): &(Node, Node)| {
+                        (key.through(map.location), value.through(map.location))
+                    };
+                    merged.extend(entries.iter().map(through));
+                }
                 Some(entries) => merged.extend(entries.iter().cloned()),
                 None => self.problems.push(Problem::new(
                     ProblemKind::Merge,
@@ -224,11 +283,40 @@ fn is_merge(key: &Node) -> bool {
         && key.tag.is_none()
 }
 
-fn add_weight(weight: usize, node: &Node) -> Result<usize, Problem> {
-    let sum = weight.saturating_add(node.weight);
-    if sum > MAX_NODES {
-        let text = format!("more than {MAX_NODES} values once aliases are expanded");
-        return Err(Problem::new(ProblemKind::Limit, node.location, text));
+fn check_depth(depth: usize, location: Location) -> Result<(), Problem> {
+    if depth > MAX_DEPTH {
+        let text = format!("nested more than {MAX_DEPTH} levels deep");
+        return Err(Problem::new(ProblemKind::Limit, location, text));
     }
-    Ok(sum)
+    Ok(())
+}
+
+/// A node that holds nothing.
+fn nothing(location: Location) -> Node {
+    let content = Arc::new(Content::Scalar { text: "".into(), plain: true });
+    Node { location, anchor: None, tag: None, content, weight: 1, height: 0 }
+}
+
+/// How large a node is, with all aliases expanded.
+struct Size {
+    weight: usize,
+    height: usize,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self { weight: 1, height: 0 }
+    }
+}
+
+impl Size {
+    fn add(&mut self, node: &Node) -> Result<(), Problem> {
+        self.height = self.height.max(node.height + 1);
+        self.weight = self.weight.saturating_add(node.weight);
+        if self.weight > MAX_NODES {
+            let text = format!("more than {MAX_NODES} values once aliases are expanded");
+            return Err(Problem::new(ProblemKind::Limit, node.location, text));
+        }
+        Ok(())
+    }
 }

@@ -50,6 +50,8 @@ pub struct Stream {
     pub documents: Vec<Node>,
     /// What is wrong with the text. A syntax error ends the reading.
     pub problems: Vec<Problem>,
+    /// Where reading ended before the end of the text.
+    ended_at: Option<Location>,
 }
 
 /// Something wrong with a text, and where.
@@ -60,6 +62,8 @@ pub struct Problem {
     pub kind: ProblemKind,
     /// Where it is.
     pub location: Location,
+    /// Where the value is defined that an alias at `location` leads to.
+    pub anchor: Option<Location>,
     /// What is wrong, for people.
     pub text: String,
 }
@@ -99,6 +103,8 @@ pub struct Node {
     pub content: Arc<Content>,
     /// How many nodes this is with all aliases expanded.
     weight: usize,
+    /// How many levels there are below this one, with all aliases expanded.
+    height: usize,
 }
 
 /// What a node holds.
@@ -161,10 +167,20 @@ impl Node {
         let entries = self.as_mapping()?;
         entries.iter().find(|(k, _)| k.as_scalar().is_some_and(|k| &**k == key)).map(|(_, v)| v)
     }
+
+    /// The same node as an alias at this place gives it.
+    #[must_use]
+    pub fn through(&self, alias: Location) -> Self {
+        Self { location: alias, anchor: Some(self.anchor.unwrap_or(self.location)), ..self.clone() }
+    }
 }
 
 impl Problem {
     pub(crate) fn new(kind: ProblemKind, location: Location, text: impl Into<String>) -> Self {
-        Self { kind, location, text: text.into() }
+        Self { kind, location, anchor: None, text: text.into() }
+    }
+
+    pub(crate) fn of(node: &Node, kind: ProblemKind, text: impl Into<String>) -> Self {
+        Self { anchor: node.anchor, ..Self::new(kind, node.location, text) }
     }
 }

@@ -46,7 +46,7 @@ impl Node {
             Content::Scalar { text, plain } => match (&self.tag, plain) {
                 (Some(Tag::Core(tag)), _) => scalar::coerce(tag, text).unwrap_or_else(|| {
                     let text = format!("{text:?} is no `!!{tag}`");
-                    problems.push(Problem::new(ProblemKind::BadScalar, self.location, text));
+                    problems.push(Problem::of(self, ProblemKind::BadScalar, text));
                     Value::Null
                 }),
                 (_, true) => scalar::resolve(text),
@@ -75,7 +75,7 @@ impl Node {
             Some(reference) => self.reference(reference, problems),
             None => {
                 let text = format!("there is no tag `!{name}`");
-                problems.push(Problem::new(ProblemKind::UnknownTag, self.location, text));
+                problems.push(Problem::of(self, ProblemKind::UnknownTag, text));
                 Value::Null
             }
         }
@@ -124,7 +124,7 @@ impl Node {
     }
 
     fn bad_shape(&self, text: &str, problems: &mut Vec<Problem>) -> Value {
-        problems.push(Problem::new(ProblemKind::BadShape, self.location, text));
+        problems.push(Problem::of(self, ProblemKind::BadShape, text));
         Value::Null
     }
 }
@@ -155,6 +155,6 @@ fn key_text(key: &Node, problems: &mut Vec<Problem>) -> Option<Arc<str>> {
     if let Some(text) = key.as_scalar() {
         return Some(text.clone());
     }
-    problems.push(Problem::new(ProblemKind::BadShape, key.location, "a key has to be a scalar"));
+    problems.push(Problem::of(key, ProblemKind::BadShape, "a key has to be a scalar"));
     None
 }

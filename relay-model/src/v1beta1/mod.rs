@@ -32,12 +32,12 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
 }
 
 /// Any JSON: what expressions and values are to an API server.
-fn any(_: &mut SchemaGenerator) -> Schema {
+pub(crate) fn any(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"x-kubernetes-preserve-unknown-fields": true})
 }
 
 /// An object of any JSON.
-fn any_map(_: &mut SchemaGenerator) -> Schema {
+pub(crate) fn any_map(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "additionalProperties": {"x-kubernetes-preserve-unknown-fields": true},

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use relay_core::yaml::Location;
+use relay_core::yaml::{Location, Node, Problem};
 use serde::Serialize;
 
 /// How bad a finding is.
@@ -13,6 +13,8 @@ pub enum Level {
     Error,
     /// It can, but does not mean what it seems to.
     Warning,
+    /// Nothing is wrong; it is good to know.
+    Note,
 }
 
 impl fmt::Display for Level {
@@ -20,6 +22,7 @@ impl fmt::Display for Level {
         f.write_str(match self {
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Note => "note",
         })
     }
 }
@@ -34,6 +37,9 @@ macro_rules! codes {
         }
 
         impl Code {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
             /// The name, as in `error[unknown-step]`.
             #[must_use]
             pub fn as_str(self) -> &'static str {
@@ -72,6 +78,7 @@ codes! {
     UnknownFunction "unknown-function" Error "A function that does not exist.",
     FunctionArguments "function-arguments" Error "A function with the wrong number of arguments.",
     ConditionType "condition-type" Error "A constant condition that is no boolean.",
+    Schedule "schedule" Error "A line that is no schedule.",
     BindingUnknownParameter "binding-unknown-parameter" Warning
         "A trigger binds a parameter that is not declared.",
     UnboundParameter "unbound-parameter" Warning
@@ -79,6 +86,7 @@ codes! {
     DynamicOutput "dynamic-output" Warning
         "An output whose step is only known at run time.",
     FunctionKeywords "function-keywords" Warning "Keyword arguments that a function rejects.",
+    NeverFires "never-fires" Warning "A schedule whose time never comes.",
     IgnoredKey "ignored-key" Warning "A key that has no effect there.",
     UnusedParameter "unused-parameter" Warning "A parameter that nothing refers to.",
     MissingParameter "missing-parameter" Error "A run lacks the value of a parameter.",
@@ -114,6 +122,44 @@ pub struct Finding {
     pub column: usize,
     /// What is wrong, and what to do.
     pub message: String,
+    /// Other places that have to do with it.
+    #[serde(skip)]
+    pub related: Vec<Related>,
+}
+
+/// A place that has to do with a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Related {
+    /// The place.
+    pub location: Location,
+    /// What is there, in a few words.
+    pub label: String,
+}
+
+/// A place that a finding is about: where something is used, and where it is defined if an alias
+/// lies between the two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Spot {
+    pub(super) location: Location,
+    defined_at: Option<Location>,
+}
+
+impl From<Location> for Spot {
+    fn from(location: Location) -> Self {
+        Self { location, defined_at: None }
+    }
+}
+
+impl From<&Node> for Spot {
+    fn from(node: &Node) -> Self {
+        Self { location: node.location, defined_at: node.anchor }
+    }
+}
+
+impl From<&Problem> for Spot {
+    fn from(problem: &Problem) -> Self {
+        Self { location: problem.location, defined_at: problem.anchor }
+    }
 }
 
 impl Finding {
@@ -124,8 +170,28 @@ impl Finding {
             code,
             line: location.line,
             column: location.column,
-            message: message.into(),
+            message: visible(message.into()),
+            related: Vec::new(),
         }
+    }
+
+    /// A finding about something that may have been reached through an alias.
+    pub(super) fn at(code: Code, spot: Spot, message: impl Into<String>) -> Self {
+        let finding = Self::new(code, spot.location, message);
+        match spot.defined_at {
+            None => finding,
+            Some(defined_at) => {
+                let message = format!("{} (defined at line {})", finding.message, defined_at.line);
+                Self { message, ..finding }.with(defined_at, "defined here")
+            }
+        }
+    }
+
+    /// The same with another place that has to do with it.
+    #[must_use]
+    pub(super) fn with(mut self, location: Location, label: impl Into<String>) -> Self {
+        self.related.push(Related { location, label: label.into() });
+        self
     }
 
     /// The same at another level.
@@ -146,22 +212,50 @@ impl Finding {
     }
 }
 
+/// The text with its control characters escaped: what a file holds must not steer a terminal.
+fn visible(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    text.chars().map(escape).collect()
+}
+
+/// The known word that is nearest to one that is not known, if it is within so many edits.
+pub(super) fn within<'k>(
+    edits: usize,
+    word: &str,
+    known: impl IntoIterator<Item = &'k str>,
+) -> Option<&'k str> {
+    let word = word.to_lowercase();
+    let length = word.chars().count();
+    known
+        .into_iter()
+        .filter(|known| known.chars().count().abs_diff(length) <= edits)
+        .map(|known| (strsim::osa_distance(&word, &known.to_lowercase()), known))
+        .filter(|(distance, _)| *distance <= edits)
+        .min()
+        .map(|(_, known)| known)
+}
+
 /// The known word that is nearest to one that is not known, for "did you mean".
 #[must_use]
 pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let limit = (word.chars().count() / 3).clamp(1, 2);
-    known
-        .into_iter()
-        .map(|known| {
-            (strsim::damerau_levenshtein(&word.to_lowercase(), &known.to_lowercase()), known)
-        })
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, known)| known)
+    let edits = match word.chars().count() {
+        0 | 1 => 0,
+        2..=5 => 1,
+        _ => 2,
+    };
+    within(edits, word, known)
 }
 
 /// `; did you mean "…"?`, or nothing.
 #[must_use]
 pub(crate) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
-    nearest(word, known).map(|known| format!("; did you mean {known:?}?")).unwrap_or_default()
+    did_you_mean(nearest(word, known))
+}
+
+/// The question for a word that was found, or nothing.
+pub(super) fn did_you_mean(known: Option<&str>) -> String {
+    known.map(|known| format!("; did you mean {known:?}?")).unwrap_or_default()
 }

@@ -1,7 +1,8 @@
 //! The workflow file, form `apiVersion: v1` (`workflow-file.md`).
 //!
 //! [`WorkflowFile::parse`] reads a text and finds everything that is wrong with it in one pass;
-//! [`WorkflowFile::convert`](WorkflowFile::convert) turns it into custom resources.
+//! [`WorkflowFile::convert`](WorkflowFile::convert) turns it into custom resources, and [`render`]
+//! shows findings to people.
 
 mod convert;
 mod document;
@@ -11,6 +12,7 @@ mod finding;
 mod graph;
 mod parameters;
 mod reader;
+mod render;
 mod resources;
 mod steps;
 mod triggers;
@@ -21,10 +23,11 @@ use relay_core::expr::{Mention, Reference};
 use relay_core::yaml::Location;
 use relay_core::{Expression, Value};
 
-pub use convert::Resources;
+pub use convert::{PrintError, Resources};
 pub use drawing::Drawing;
-pub use finding::{Code, Finding, Level};
+pub use finding::{Code, Finding, Level, Related};
 pub use graph::{Dependency, Origin};
+pub use render::{Style, render};
 pub use resources::ResourceSet;
 
 /// A workflow as its author wrote it.
@@ -49,7 +52,9 @@ pub struct WorkflowFile {
     pub steps: Vec<Step>,
     /// What starts it.
     pub triggers: Vec<Trigger>,
-    /// The resources that the file holds, where it has that form.
+    /// Whether the file was in the form of resources.
+    pub holds_resources: bool,
+    /// The resources that are run, where the file holds a Workflow in that form.
     pub resources: Option<Box<ResourceSet>>,
 }
 
@@ -140,6 +145,8 @@ pub struct Trigger {
     pub key: Option<Value>,
     /// Expressions for the parameters of the run.
     pub parameters: BTreeMap<String, Value>,
+    /// Where it stands.
+    pub location: Location,
 }
 
 /// Where events come from.
@@ -154,8 +161,8 @@ pub enum TriggerSource {
 }
 
 impl WorkflowFile {
-    /// Reads a text: a workflow file, or documents that are a Workflow and perhaps its Tenant and a
-    /// Run. `default_name` is the name where the file gives none.
+    /// Reads a text: a workflow file, or documents that are a Workflow and perhaps its Tenant, a Run
+    /// and triggers. `default_name` is the name where the file gives none.
     ///
     /// ```
     /// use relay_model::workflow_file::WorkflowFile;
@@ -163,7 +170,7 @@ impl WorkflowFile {
     /// let parsed = WorkflowFile::parse("steps:\n- name: a\n  imgae: alpine\n", "demo");
     /// assert!(parsed.file.is_none());
     /// assert_eq!(
-    ///     parsed.findings[1].in_file("demo.yaml").to_string(),
+    ///     parsed.findings[0].in_file("demo.yaml").to_string(),
     ///     "demo.yaml:3:3: error[unknown-key]: key \"imgae\" of step \"a\" is not known; \
     ///      did you mean \"image\"?",
     /// );

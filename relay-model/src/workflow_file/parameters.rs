@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use relay_core::Value;
-use relay_core::yaml::{self, Location, Node};
+use relay_core::yaml::{self, Content, Location, Node, Tag};
 
 use super::finding::{Code, Finding, suggestion};
 use super::reader::{Findings, Section};
@@ -15,19 +15,49 @@ pub(super) fn read(node: &Node, findings: &mut Findings) -> BTreeMap<String, Par
     };
     let mut parameters = BTreeMap::new();
     for (name, key, body) in section.entries() {
+        if name.is_empty() {
+            findings.add(Code::Required, key, "the name of a parameter must not be empty");
+        }
         let what = format!("parameter {name:?}");
-        let Some(body) = Section::new(body, what, findings) else {
-            continue;
-        };
-        body.check_keys(&["description", "default", "type"], false, findings);
-        let parameter = Parameter {
-            description: body.text("description", findings),
-            default: body.get("default").map(|default| findings.tree(default)),
-            location: key.location,
+        let location = key.location;
+        let parameter = match Section::new(body, what, findings) {
+            Some(mut body) => {
+                body.check_keys(&["description", "default", "type"], false, findings);
+                Parameter {
+                    description: body.text("description", findings),
+                    default: body.written("default").map(|node| default(node, name, findings)),
+                    location,
+                }
+            }
+            // It is declared, whatever else is wrong.
+            None => Parameter { location, ..Parameter::default() },
         };
         parameters.insert(name.to_owned(), parameter);
     }
     parameters
+}
+
+/// A default is data: nothing in it is evaluated.
+fn default(node: &Node, parameter: &str, findings: &mut Findings) -> Value {
+    let before = findings.len();
+    let value = findings.tree(node);
+    let mut nodes = vec![node];
+    while let Some(node) = nodes.pop() {
+        if matches!(node.tag, Some(Tag::Local(_))) && findings.len() == before {
+            let message = format!(
+                "the default of parameter {parameter:?} is an expression, and defaults are not \
+                 evaluated; use it where the parameter is used"
+            );
+            findings.add(Code::Scope, node, message);
+            break;
+        }
+        match node.content.as_ref() {
+            Content::Scalar { .. } => {}
+            Content::Sequence(items) => nodes.extend(items),
+            Content::Mapping(entries) => nodes.extend(entries.iter().map(|(_, value)| value)),
+        }
+    }
+    value
 }
 
 impl WorkflowFile {

@@ -1,50 +1,92 @@
 //! Reading mappings: typed members, and findings where they are of another type.
 
-use relay_core::Value;
-use relay_core::yaml::{Content, Location, Node, Problem, ProblemKind};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::finding::{Code, Finding, Level, nearest, suggestion};
+use relay_core::Value;
+use relay_core::yaml::{Content, Location, Node, Problem, ProblemKind, Tag};
+
+use super::finding::{Code, Finding, Level, Spot, did_you_mean, nearest, within};
 
 /// Collects findings while a document is read.
 #[derive(Debug, Default)]
-pub(super) struct Findings(Vec<Finding>);
+pub(super) struct Findings {
+    found: Vec<Finding>,
+    /// Aliases that lead nowhere: what is missing there is no finding of its own.
+    lost: BTreeSet<Location>,
+    /// How many names of the file were compared with one that is not known.
+    compared: usize,
+}
+
+/// A file with more mistakes than this takes is helped by no suggestion.
+const MAX_COMPARED: usize = 100_000;
 
 impl Findings {
-    pub(super) fn add(&mut self, code: Code, location: Location, message: impl Into<String>) {
-        self.0.push(Finding::new(code, location, message));
+    /// The nearest among the names of a file, of which there may be many.
+    pub(super) fn nearest<'k>(
+        &mut self,
+        word: &str,
+        known: impl ExactSizeIterator<Item = &'k str>,
+    ) -> Option<&'k str> {
+        self.compared = self.compared.saturating_add(known.len());
+        if self.compared > MAX_COMPARED {
+            return None;
+        }
+        nearest(word, known)
+    }
+
+    pub(super) fn add(&mut self, code: Code, spot: impl Into<Spot>, message: impl Into<String>) {
+        self.add_at(code, code.level(), spot, message);
     }
 
     pub(super) fn push(&mut self, finding: Finding) {
-        self.0.push(finding);
+        self.found.push(finding);
+    }
+
+    /// Adds a finding at another level than is usual for its code.
+    pub(super) fn add_at(
+        &mut self,
+        code: Code,
+        level: Level,
+        spot: impl Into<Spot>,
+        message: impl Into<String>,
+    ) {
+        self.found.push(Finding::at(code, spot.into(), message).at_level(level));
     }
 
     pub(super) fn problem(&mut self, problem: &Problem) {
-        let known = relay_core::yaml::reference_tags();
         let (code, hint) = match problem.kind {
-            ProblemKind::Alias => (Code::YamlAlias, String::new()),
-            ProblemKind::DuplicateKey => (Code::DuplicateKey, String::new()),
-            ProblemKind::UnknownTag => {
-                let tag = problem.text.split('`').nth(1).unwrap_or_default();
-                let name = tag.trim_start_matches('!');
-                let hint = nearest(name, known).map(|known| format!("; did you mean `!{known}`?"));
-                (Code::UnknownTag, hint.unwrap_or_default())
+            ProblemKind::Alias => {
+                self.lost.insert(problem.location);
+                (Code::YamlAlias, String::new())
             }
+            ProblemKind::DuplicateKey => (Code::DuplicateKey, String::new()),
+            ProblemKind::UnknownTag => (Code::UnknownTag, known_tag(&problem.text)),
             ProblemKind::BadShape => (Code::TagArguments, String::new()),
             ProblemKind::BadScalar | ProblemKind::Merge => (Code::Type, String::new()),
             _ => (Code::YamlSyntax, String::new()),
         };
-        self.add(code, problem.location, format!("{}{hint}", problem.text));
+        self.add(code, problem, format!("{}{hint}", problem.text));
     }
 
     /// All findings in the order of the file, each once.
     pub(super) fn sorted(mut self) -> Vec<Finding> {
-        self.0.sort_by_key(|finding| (finding.line, finding.column, finding.code));
-        self.0.dedup();
-        self.0
+        self.found.sort_by_key(|finding| (finding.line, finding.column, finding.code));
+        self.found.dedup();
+        self.found
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.found.len()
     }
 
     pub(super) fn has_errors(&self) -> bool {
-        self.0.iter().any(|finding| finding.level == Level::Error)
+        self.found.iter().any(|finding| finding.level == Level::Error)
+    }
+
+    /// Whether an alias without anchor stands there.
+    fn is_lost(&self, node: &Node) -> bool {
+        self.lost.contains(&node.location)
     }
 
     /// The node as a value; what is wrong with its tags is found.
@@ -56,27 +98,104 @@ impl Findings {
     }
 }
 
+/// The known tag that is nearest to the one a problem is about.
+fn known_tag(problem: &str) -> String {
+    let tag = problem.split('`').nth(1).unwrap_or_default();
+    let name = tag.trim_start_matches('!');
+    let functions = relay_core::expr::function_names().map(|name| format!("Fn.{name}"));
+    let tags = relay_core::yaml::reference_tags().map(str::to_owned);
+    let known: Vec<_> = tags.chain(functions).collect();
+    match nearest(name, known.iter().map(String::as_str)) {
+        Some(known) => format!("; did you mean `!{known}`?"),
+        None => {
+            let tags: Vec<_> =
+                relay_core::yaml::reference_tags().map(|tag| format!("`!{tag}`")).collect();
+            format!("; the tags are {} and `!Fn.NAME`", tags.join(", "))
+        }
+    }
+}
+
+/// The node with everything below an alias at the place of that alias, from where the anchor is
+/// known as well. `None` where no alias is in it.
+pub(super) fn expanded(node: &Node) -> Option<Node> {
+    match node.anchor {
+        Some(_) => Some(below(node, node.location)),
+        None => {
+            let content = match node.content.as_ref() {
+                Content::Scalar { .. } => return None,
+                Content::Sequence(items) => {
+                    let found: Vec<_> = items.iter().map(expanded).collect();
+                    if found.iter().all(Option::is_none) {
+                        return None;
+                    }
+                    let items = items.iter().zip(found);
+                    Content::Sequence(
+                        items.map(|(old, new)| new.unwrap_or_else(|| old.clone())).collect(),
+                    )
+                }
+                Content::Mapping(entries) => {
+                    let found: Vec<_> = entries.iter().map(|(_, value)| expanded(value)).collect();
+                    if found.iter().all(Option::is_none) {
+                        return None;
+                    }
+                    let entries = entries.iter().zip(found);
+                    let new = entries
+                        .map(|((key, old), new)| (key.clone(), new.unwrap_or_else(|| old.clone())));
+                    Content::Mapping(new.collect())
+                }
+            };
+            Some(with_content(node, content))
+        }
+    }
+}
+
+fn below(node: &Node, alias: Location) -> Node {
+    let content = match node.content.as_ref() {
+        Content::Scalar { .. } => return node.through(alias),
+        Content::Sequence(items) => {
+            Content::Sequence(items.iter().map(|item| below(item, alias)).collect())
+        }
+        Content::Mapping(entries) => Content::Mapping(
+            entries.iter().map(|(key, value)| (below(key, alias), below(value, alias))).collect(),
+        ),
+    };
+    with_content(&node.through(alias), content)
+}
+
+fn with_content(node: &Node, content: Content) -> Node {
+    let mut node = node.clone();
+    node.content = Arc::new(content);
+    node
+}
+
 /// A mapping with a name for messages, such as `step "build"`.
 pub(super) struct Section<'n> {
     node: &'n Node,
     entries: &'n [(Node, Node)],
     pub(super) what: String,
+    /// Known keys, and the entries that were meant by them.
+    slips: Vec<(&'static str, &'n (Node, Node))>,
 }
 
 /// What a node holds, in words.
 pub(super) fn describe(node: &Node) -> &'static str {
     match node.content.as_ref() {
+        _ if is_expression(node) => "an expression",
         Content::Sequence(_) => "a list",
         Content::Mapping(_) => "a map",
-        Content::Scalar { .. } if node.tag.is_some() => "an expression",
         Content::Scalar { .. } => match node.to_tree(&mut Vec::new()) {
             Value::Null => "nothing",
             Value::Bool(_) => "a boolean",
             Value::Number(_) => "a number",
             Value::Time(_) => "a date",
+            Value::Map(_) => "bytes",
             _ => "a string",
         },
     }
+}
+
+fn is_expression(node: &Node) -> bool {
+    matches!(node.tag, Some(Tag::Local(_)))
 }
 
 /// Whether a node is there but holds nothing, as in `steps:`.
@@ -84,34 +203,57 @@ pub(super) fn is_null(node: &Node) -> bool {
     node.tag.is_none() && node.as_scalar().is_some() && describe(node) == "nothing"
 }
 
+/// The items of a list that is no expression; anything else is a finding.
+pub(super) fn list<'n>(node: &'n Node, what: &str, findings: &mut Findings) -> Option<&'n [Node]> {
+    let items = node.as_sequence().filter(|_| !is_expression(node));
+    if items.is_none() {
+        let message = format!("{what} has to be a list, not {}", describe(node));
+        findings.add(Code::Type, node, message);
+    }
+    items
+}
+
 impl<'n> Section<'n> {
     /// The node as a mapping; nothing counts as an empty one.
     pub(super) fn new(node: &'n Node, what: String, findings: &mut Findings) -> Option<Self> {
-        match node.as_mapping() {
-            Some(entries) => Some(Self { node, entries, what }),
-            None if is_null(node) => Some(Self { node, entries: &[], what }),
+        let entries = match node.as_mapping().filter(|_| !is_expression(node)) {
+            Some(entries) => entries,
+            None if is_null(node) => &[],
             None => {
                 let message = format!("{what} has to be a map, not {}", describe(node));
-                findings.add(Code::Type, node.location, message);
-                None
+                findings.add(Code::Type, node, message);
+                return None;
             }
+        };
+        for (key, _) in entries.iter().filter(|(key, _)| key.as_scalar().is_none()) {
+            let message = format!("a key of {what} has to be a string, not {}", describe(key));
+            findings.add(Code::Type, key, message);
         }
+        Some(Self { node, entries, what, slips: Vec::new() })
     }
 
-    pub(super) fn location(&self) -> Location {
-        self.node.location
+    pub(super) fn spot(&self) -> Spot {
+        self.node.into()
     }
 
+    /// The value of a key, unless it is null.
     pub(super) fn get(&self, key: &str) -> Option<&'n Node> {
+        self.entry(key).map(|(_, value)| value).filter(|value| !is_null(value))
+    }
+
+    /// The value of a key, also null.
+    pub(super) fn written(&self, key: &str) -> Option<&'n Node> {
         self.entry(key).map(|(_, value)| value)
     }
 
     fn entry(&self, key: &str) -> Option<&'n (Node, Node)> {
-        self.entries.iter().find(|(k, _)| k.as_scalar().is_some_and(|k| &**k == key))
+        let written = self.entries.iter().find(|(k, _)| k.as_scalar().is_some_and(|k| &**k == key));
+        // What was meant is read on as such, so that a slip is one finding and no more.
+        written.or_else(|| self.slips.iter().find(|(known, _)| *known == key).map(|(_, e)| *e))
     }
 
-    pub(super) fn key_location(&self, key: &str) -> Option<Location> {
-        self.entry(key).map(|(key, _)| key.location)
+    pub(super) fn key_spot(&self, key: &str) -> Option<Spot> {
+        self.entry(key).map(|(key, _)| key.into())
     }
 
     /// The entries with their keys as text.
@@ -121,89 +263,129 @@ impl<'n> Section<'n> {
 
     /// Reports keys that are not known. `strict` sections turn what looks like a slip of the pen
     /// into an error, since dropping an order in silence is worse than stopping.
-    pub(super) fn check_keys(&self, known: &[&str], strict: bool, findings: &mut Findings) {
-        for (name, key, _) in self.entries() {
-            if known.contains(&name) {
+    pub(super) fn check_keys(
+        &mut self,
+        known: &[&'static str],
+        strict: bool,
+        findings: &mut Findings,
+    ) {
+        for entry in self.entries {
+            let Some(name) = entry.0.as_scalar().filter(|name| !known.contains(&&***name)) else {
                 continue;
-            }
-            let close = nearest(name, known.iter().copied());
-            let level = if strict && close.is_some() { Level::Error } else { Level::Warning };
-            let effect = if level == Level::Error { "" } else { " and has no effect" };
-            let hint = suggestion(name, known.iter().copied());
+            };
+            let slip = within(2, name, known.iter().copied()).filter(|_| strict);
+            let (level, effect, close) = match slip {
+                Some(_) => (Level::Error, "", slip),
+                None => {
+                    (Level::Warning, " and has no effect", nearest(name, known.iter().copied()))
+                }
+            };
+            let hint = did_you_mean(close);
             let message = format!("key {name:?} of {} is not known{effect}{hint}", self.what);
-            let finding = Finding::new(Code::UnknownKey, key.location, message);
-            findings.push(finding.at_level(level));
+            findings.add_at(Code::UnknownKey, level, &entry.0, message);
+            self.slips.extend(slip.map(|known| (known, entry)));
         }
     }
 
-    /// A string; anything else is a finding.
+    /// A string; anything else but nothing is a finding.
     pub(super) fn text(&self, key: &str, findings: &mut Findings) -> Option<String> {
-        let node = self.get(key)?;
-        text_of(node, &format!("{key:?} of {}", self.what), findings)
+        text_of(self.get(key)?, &format!("{key:?} of {}", self.what), findings)
+    }
+
+    /// A string that must not be empty, if it is there.
+    pub(super) fn filled_text(&self, key: &str, findings: &mut Findings) -> Option<String> {
+        let text = self.text(key, findings)?;
+        if text.is_empty() {
+            let message = format!("{key:?} of {} must not be empty", self.what);
+            findings.add(Code::Required, self.get(key)?, message);
+            return None;
+        }
+        Some(text)
     }
 
     /// A string that has to be there and must not be empty.
     pub(super) fn required_text(&self, key: &str, findings: &mut Findings) -> Option<String> {
-        match self.get(key) {
-            Some(node) if !is_null(node) => {
-                let text = self.text(key, findings)?;
-                if text.is_empty() {
-                    let message = format!("{key:?} of {} must not be empty", self.what);
-                    findings.add(Code::Required, node.location, message);
-                    return None;
-                }
-                Some(text)
-            }
-            _ => {
-                let location = self.key_location(key).unwrap_or(self.location());
-                findings.add(Code::Required, location, format!("{} needs {key:?}", self.what));
-                None
-            }
-        }
+        self.require(key, findings)?;
+        self.filled_text(key, findings)
     }
 
-    /// A list of strings, or one string, with the places of the items.
-    pub(super) fn texts(&self, key: &str, findings: &mut Findings) -> Vec<(String, Location)> {
-        let Some(node) = self.get(key).filter(|node| !is_null(node)) else {
-            return Vec::new();
-        };
-        let items = node.as_sequence().unwrap_or(std::slice::from_ref(node));
+    /// What has to be there.
+    pub(super) fn require(&self, key: &str, findings: &mut Findings) -> Option<&'n Node> {
+        let found = self.get(key);
+        let lost = self.written(key).is_some_and(|node| findings.is_lost(node));
+        if found.is_none() && !lost {
+            let spot = self.key_spot(key).unwrap_or(self.spot());
+            findings.add(Code::Required, spot, format!("{} needs {key:?}", self.what));
+        }
+        found
+    }
+
+    /// A list of strings with the places of the items.
+    pub(super) fn texts(&self, key: &str, findings: &mut Findings) -> Vec<(String, Spot)> {
+        let Some(node) = self.get(key) else { return Vec::new() };
+        let what = format!("{key:?} of {}", self.what);
+        let Some(items) = list(node, &what, findings) else { return Vec::new() };
         let mut texts = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
-            let what = match node.as_sequence() {
-                Some(_) => format!("item {} of {key:?} of {}", index + 1, self.what),
-                None => format!("{key:?} of {}", self.what),
-            };
+            let what = format!("item {} of {what}", index + 1);
             if let Some(text) = text_of(item, &what, findings) {
-                texts.push((text, item.location));
+                texts.push((text, item.into()));
             }
         }
         texts
     }
 
-    /// A map whose values carry expressions.
-    pub(super) fn trees(&self, key: &str, findings: &mut Findings) -> Vec<(String, Value)> {
-        let Some(node) = self.get(key).filter(|node| !is_null(node)) else {
-            return Vec::new();
-        };
-        let Some(section) = Section::new(node, format!("{key:?} of {}", self.what), findings)
-        else {
-            return Vec::new();
-        };
-        section.entries().map(|(name, _, value)| (name.to_owned(), findings.tree(value))).collect()
+    /// A list of strings, or one string.
+    pub(super) fn text_or_texts(&self, key: &str, findings: &mut Findings) -> Vec<(String, Spot)> {
+        match self.get(key).filter(|node| node.as_scalar().is_some()) {
+            Some(node) => {
+                let text = text_of(node, &format!("{key:?} of {}", self.what), findings);
+                text.map(|text| (text, node.into())).into_iter().collect()
+            }
+            None => self.texts(key, findings),
+        }
     }
+
+    /// A map whose values carry expressions, with the node itself.
+    pub(super) fn trees(&self, key: &str, findings: &mut Findings) -> Option<Trees<'n>> {
+        let node = self.get(key)?;
+        let section = Self::new(node, format!("{key:?} of {}", self.what), findings)?;
+        let values =
+            section.entries().map(|(name, _, value)| (name.to_owned(), findings.tree(value)));
+        Some(Trees { node, values: values.collect() })
+    }
+}
+
+/// A map whose values carry expressions.
+pub(super) struct Trees<'n> {
+    pub(super) node: &'n Node,
+    pub(super) values: BTreeMap<String, Value>,
 }
 
 fn text_of(node: &Node, what: &str, findings: &mut Findings) -> Option<String> {
     if let (Some(text), "a string") = (node.as_scalar(), describe(node)) {
         return Some(text.to_string());
     }
+    if findings.is_lost(node) {
+        return None;
+    }
     let hint = match describe(node) {
-        "a map" => "; text with \": \" in it needs quotes",
-        "a number" | "a boolean" | "a date" => "; put it in quotes",
-        _ => "",
+        "a map" => match unquoted(node) {
+            Some(text) => format!("; text with \": \" in it needs quotes: '{text}'"),
+            None => "; text with \": \" in it needs quotes".to_owned(),
+        },
+        "a number" | "a boolean" | "a date" => "; put it in quotes".to_owned(),
+        "an expression" => "; expressions are not evaluated here".to_owned(),
+        _ => String::new(),
     };
     let message = format!("{what} has to be a string, not {}{hint}", describe(node));
-    findings.add(Code::Type, node.location, message);
+    findings.add(Code::Type, node, message);
     None
+}
+
+/// The text that was read as a map of one member, where quotes are all that it needs.
+fn unquoted(node: &Node) -> Option<String> {
+    let [(key, value)] = node.as_mapping()? else { return None };
+    let text = format!("{}: {}", key.as_scalar()?, value.as_scalar()?);
+    (!text.contains(|c: char| c == '\'' || c.is_control())).then_some(text)
 }

@@ -206,6 +206,123 @@ fn wrong_files_say_where_and_what() {
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
+/// The places and codes of the findings of a text.
+fn codes(text: &str) -> Vec<String> {
+    let parsed = WorkflowFile::parse(text, "f");
+    let findings = parsed.findings.iter();
+    findings.map(|f| format!("{}:{} {}[{}]", f.line, f.column, f.level, f.code)).collect()
+}
+
+#[test]
+fn a_mistake_is_one_finding() {
+    for (name, text, expected) in [
+        (
+            "a cycle through a step that does not exist is none",
+            "steps:\n- {name: a, image: x, dependsOn: b}\n- {name: c, image: x, dependsOn: a}\n",
+            &["2:34 error[unknown-step]"][..],
+        ),
+        (
+            "a template that does not parse uses any parameter",
+            "parameters: {p: {}}\nsteps:\n- name: a\n  image: x\n  spec: {x: \"${parameters.p +}\"}\n",
+            &["5:13 error[expression-syntax]"],
+        ),
+        (
+            "so does a tag that does not exist",
+            "parameters: {p: {}}\nsteps:\n- name: a\n  image: x\n  spec: {x: !Foo [!Parameter p]}\n",
+            &["5:13 error[unknown-tag]"],
+        ),
+        (
+            "a parameter that was meant is used",
+            "parameters: {target: {}}\nsteps: [{name: a, image: x, spec: {x: !Parameter tarjet}}]\n",
+            &["2:39 error[unknown-parameter]"],
+        ),
+        (
+            "a parameter that was meant is bound",
+            "parameters: {target: {}}\nsteps: [{name: a, image: x, spec: {x: !Parameter \
+             target}}]\ntriggers: [{name: t, source: {type: push}, binding: {parameters: {targte: \
+             1}}}]\n",
+            &["3:67 warning[binding-unknown-parameter]"],
+        ),
+        (
+            "a key that was meant is there",
+            "parameters: {p: {}}\nsteps:\n- nmae: a\n  imgae: x\n  sepc: {x: !Parameter p}\n- name: b\n  \
+             image: x\n  dependsOn: a\n",
+            &["3:3 error[unknown-key]", "4:3 error[unknown-key]", "5:3 error[unknown-key]"],
+        ),
+        (
+            "an alias that leads nowhere leaves nothing out",
+            "steps:\n- name: a\n  image: *x\n  dependsOn: *y\n  input: [*z]\n- name: b\n",
+            &[
+                "3:10 error[yaml-alias]",
+                "4:14 error[yaml-alias]",
+                "5:11 error[yaml-alias]",
+                "6:3 error[required]",
+            ],
+        ),
+        (
+            "a step with a wrong name is there",
+            "steps:\n- {name: ../a, image: x}\n- {name: b, image: x, dependsOn: ../a}\n",
+            &["2:10 error[name]"],
+        ),
+        (
+            "a step of an unknown type may need anything",
+            "steps:\n- {name: a, type: aproval, dependsOn: c}\n",
+            &["2:19 error[enum]", "2:39 error[unknown-step]"],
+        ),
+        (
+            "a condition that does not parse has no type",
+            "steps:\n- {name: a, image: x, when: \"x ${1 +}\"}\n",
+            &["2:29 error[expression-syntax]"],
+        ),
+        (
+            "a binding that cannot be read may bind anything",
+            "parameters: {p: {}}\nsteps: [{name: a, image: x, spec: !Parameter p}]\ntriggers: [{name: \
+             t, source: {type: push}, binding: 5}]\n",
+            &["2:35 error[type]", "3:53 error[type]"],
+        ),
+        (
+            "cycles stand beside other errors, each once",
+            "steps:\n- {name: a, image: x, dependsOn: [b]}\n- {name: b, image: 5, dependsOn: [a]}\n\
+             - {name: c, image: x, dependsOn: [c]}\n",
+            &["2:35 error[cycle]", "3:20 error[type]", "4:35 error[cycle]"],
+        ),
+    ] {
+        assert_eq!(codes(text), expected, "{name}");
+    }
+}
+
+#[test]
+fn what_an_alias_leads_to_is_found_at_both_places() {
+    let text = "\
+base:
+  aws: &aws
+    key: !Parameter key
+  step: &step
+    image: x
+    when: ${outputs.b.c}
+    spec:
+      aws: *aws
+      n: ${parameters.n}
+steps:
+- <<: *step
+  name: a
+- name: b
+  image: x
+  spec: *aws
+";
+    assert_eq!(
+        findings(text).split_off(1),
+        [
+            "f:11:7: error[unknown-parameter]: \"spec\" of step \"a\" uses parameter \"key\", which is \
+             not declared (defined at line 3)",
+            "f:11:7: error[unknown-parameter]: \"spec\" of step \"a\" uses parameter \"n\", which is \
+             not declared (defined at line 9)",
+            "f:15:9: error[unknown-parameter]: \"spec\" of step \"b\" uses parameter \"key\", which is \
+             not declared (defined at line 3)",
+        ]
+    );
+}
+
 #[test]
 fn good_files_have_no_findings() {
     for (name, text) in [
@@ -222,6 +339,43 @@ fn good_files_have_no_findings() {
         ),
         ("merge", "locals: &l {a: 1}\nsteps: [{name: s, image: i, spec: {<<: *l, b: 2}}]\n"),
         ("own status", "steps: [{name: s, image: i, spec: {x: \"${steps.s.failed}\"}}]\n"),
+        ("a byte order mark", "\u{feff}apiVersion: v1\n"),
+        ("a last marker", "apiVersion: v1\n---\n"),
+        (
+            "keys without values",
+            "name:\nsummary:\ntags:\nlocals:\nparameters:\nsteps:\n- {name: a, image: x, spec: , env: , \
+             when: , input: , args: , dependsOn: , command: , type: , description: }\ntriggers:\n",
+        ),
+        (
+            "names with hyphens",
+            "steps:\n- {name: a-1, image: x}\n- {name: b, image: x, spec: {x: \"${outputs.a-1.b}\", y: \"${connections.slack.my-ws}\"}}\n",
+        ),
+        (
+            "what belongs to the shell",
+            "steps:\n- {name: \"${n}\", image: \"${i}\", input: [\"${x +}\"]}\n",
+        ),
+        (
+            "fields are names",
+            "steps: [{name: a, image: x, spec: {x: !Secret \"${x}\", y: {$type: Secret, name: \"${y}\"}}}]\n",
+        ),
+        (
+            "data that looks like a reference",
+            "steps: [{name: a, image: x, spec: {x: {$type: Other, y: \"${z}\"}}}]\n",
+        ),
+        ("a lone line", "steps: [{name: a, image: x, input: echo}]\n"),
+        (
+            "conditions",
+            "parameters: {p: {}}\nsteps: [{name: a, image: x, when: [true, \"${parameters.p}\", !Fn.equals [1, 2], !Parameter p, \"${1 == 2}\"]}]\n",
+        ),
+        ("no conditions", "steps: [{name: a, image: x, when: []}]\n"),
+        (
+            "a null default",
+            "parameters: {p: {default: null, type: string}}\nsteps: [{name: a, image: x, spec: {x: !Parameter p}}]\n",
+        ),
+        (
+            "anchors below other keys",
+            "locals: {a: &a {x: !Nothing y, z: \"${\"}}\nsteps: [{name: a, image: x}]\n",
+        ),
         ("hello", include_str!("../../../examples/hello.yaml")),
         ("parameters", include_str!("../../../examples/parameters-and-outputs.yaml")),
         ("fan out", include_str!("../../../examples/fan-out-fan-in.yaml")),
@@ -248,7 +402,7 @@ fn wrong_resources_say_where_and_what() {
             "no workflow",
             "kind: Workflow",
             "kind: Workflo",
-            "error[required]: the file holds no Workflow",
+            "error[kind]: there is no kind \"Workflo\"",
         ),
         (
             "wrong type",

@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use futures::StreamExt as _;
-use relay_model::workflow_file::{Code, Finding, Level, Parsed, StepAction, WorkflowFile};
+use relay_model::workflow_file::{
+    Code, Finding, InputFile, Level, Parsed, StepAction, WorkflowFile,
+};
 
 use crate::fetch::{Fetcher, Limits};
 
@@ -15,6 +17,8 @@ const PARALLEL: usize = 8;
 pub(crate) struct Checked {
     /// The file's name as it was given.
     pub(crate) name: String,
+    /// What it holds.
+    pub(crate) text: String,
     pub(crate) parsed: Parsed,
 }
 
@@ -37,34 +41,60 @@ pub(crate) fn read(path: &Path) -> Result<Checked, String> {
         .map_err(|error| format!("cannot read {name}: it is not UTF-8: {error}"))?;
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let parsed = WorkflowFile::parse(&text, stem.as_deref().unwrap_or("workflow"));
-    Ok(Checked { name, parsed })
+    Ok(Checked { name, text, parsed })
 }
 
 /// Puts scripts that lie elsewhere into their steps: files are found from the workflow file's folder,
 /// addresses are fetched.
 pub(crate) async fn load_inputs(path: &Path, file: &mut WorkflowFile) -> Vec<Finding> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let inputs: Vec<_> =
-        file.input_files().map(|(step, input)| (step.to_owned(), input.clone())).collect();
-    let addresses = inputs.iter().map(|(_, input)| &input.path).filter(|path| is_address(path));
-    let fetched = fetch_all(addresses.cloned().collect()).await;
+    let inputs = owned(file.input_files());
     let mut findings = Vec::new();
-    for (step, input) in inputs {
-        let read = match fetched.get(&input.path) {
-            Some(fetched) => fetched.clone(),
-            None => {
-                std::fs::read_to_string(folder.join(&input.path)).map_err(|error| error.to_string())
-            }
-        };
+    for (step, input, read) in read_all(path, inputs).await {
         match read {
             Ok(text) => file.set_input(&step, text),
+            Err(problem) => findings.push(unreadable(&input, &format!("step {step:?}"), &problem)),
+        }
+    }
+    findings
+}
+
+/// The same for the scripts of webhooks.
+pub(crate) async fn load_webhook_inputs(path: &Path, file: &mut WorkflowFile) -> Vec<Finding> {
+    let inputs = owned(file.webhook_input_files());
+    let mut findings = Vec::new();
+    for (trigger, input, read) in read_all(path, inputs).await {
+        match read {
+            Ok(text) => file.set_webhook_input(&trigger, text),
             Err(problem) => {
-                let message = format!("cannot read {:?} of step {step:?}: {problem}", input.path);
-                findings.push(Finding::new(Code::InputFile, input.location, message));
+                findings.push(unreadable(&input, &format!("trigger {trigger:?}"), &problem));
             }
         }
     }
     findings
+}
+
+fn owned<'f>(inputs: impl Iterator<Item = (&'f str, &'f InputFile)>) -> Vec<(String, InputFile)> {
+    inputs.map(|(owner, input)| (owner.to_owned(), input.clone())).collect()
+}
+
+/// Each with what is there, or why that is not known.
+async fn read_all(
+    path: &Path,
+    inputs: Vec<(String, InputFile)>,
+) -> Vec<(String, InputFile, Result<String, String>)> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let addresses = inputs.iter().map(|(_, input)| &input.path).filter(|path| is_address(path));
+    let fetched = fetch_all(addresses.cloned().collect()).await;
+    let read = |path: &str| match fetched.get(path) {
+        Some(fetched) => fetched.clone(),
+        None => std::fs::read_to_string(folder.join(path)).map_err(|error| error.to_string()),
+    };
+    inputs.into_iter().map(|(owner, input)| (owner, input.clone(), read(&input.path))).collect()
+}
+
+fn unreadable(input: &InputFile, owner: &str, problem: &str) -> Finding {
+    let message = format!("cannot read {:?} of {owner}: {problem}", input.path);
+    Finding::new(Code::InputFile, input.location, message)
 }
 
 fn is_address(path: &str) -> bool {

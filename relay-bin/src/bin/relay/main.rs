@@ -1,6 +1,7 @@
 //! The relay command line. Under the name `ni` it is the client that steps use.
 
 mod advice;
+mod convert;
 mod duration;
 mod echo;
 mod fetch;
@@ -27,6 +28,9 @@ const EXAMPLES: &str = "\
 Examples:
   relay run deploy.yaml -p environment=test     run a workflow on this machine
   relay validate workflows/*.yaml               find mistakes without running anything
+  relay validate deploy.yaml --explain          when its schedules fire next
+  relay convert deploy.yaml | kubectl apply -f -
+                                                the same as custom resources
   relay graph deploy.yaml --format dot | dot -Tsvg > deploy.svg
                                                 draw the steps and what they wait for
   source <(relay completion bash)               complete commands with the tab key";
@@ -75,6 +79,7 @@ struct Globals {
 enum Out {
     /// For people.
     #[default]
+    #[value(alias = "yaml")]
     Text,
     /// For programs.
     Json,
@@ -92,7 +97,13 @@ enum Command {
     /// Check workflow files without running anything
     ///
     /// Exit codes: 0 no errors, 1 errors, 2 a file cannot be read.
-    Validate(Validate),
+    Validate(validate::Options),
+    /// Turn a workflow file into custom resources, for a cluster
+    ///
+    /// Prints the Workflow and its triggers as YAML documents, or with `--out json` as a List. The
+    /// same file always gives the same text. Exit codes: 0 printed, 1 errors in the file, 2 it
+    /// cannot be read.
+    Convert(convert::Options),
     /// Show the steps of a workflow file, what each waits for, and why
     ///
     /// An edge comes from `dependsOn`, from an output that is used or from a status that is looked
@@ -122,24 +133,10 @@ enum Command {
     Old(old::Noun),
 }
 
-/// What `relay validate` is told.
-#[derive(Debug, Args)]
-struct Validate {
-    /// The workflow files
-    #[arg(value_name = "FILE", required_unless_present = "named")]
-    files: Vec<PathBuf>,
-    /// A workflow file, as older commands name it; may be repeated
-    #[arg(short = 'f', long = "file", value_name = "FILE", id = "named")]
-    named: Vec<PathBuf>,
-    /// Count warnings as errors
-    #[arg(long)]
-    strict: bool,
-}
-
 #[derive(Debug, Subcommand)]
 enum Workflow {
     /// Check workflow files: `relay validate`
-    Validate(Validate),
+    Validate(validate::Options),
     #[command(flatten)]
     Old(old::Verb),
 }
@@ -183,10 +180,10 @@ async fn relay() -> u8 {
         Command::Run(options) | Command::Dev(Dev::Workflow(DevWorkflow::Run(options))) => {
             run::run(&options, globals).await
         }
-        Command::Validate(Validate { files, named, strict })
-        | Command::Workflow(Workflow::Validate(Validate { files, named, strict })) => {
-            validate::validate(&[files, named].concat(), strict, out)
+        Command::Validate(options) | Command::Workflow(Workflow::Validate(options)) => {
+            validate::validate(&options, out)
         }
+        Command::Convert(options) => convert::convert(&options, out).await,
         Command::Graph { file, format } => graph::graph(&file, format, out),
         Command::Completion { shell } => print::completion(shell, &Arguments::command()),
         Command::Version => print::version(out),

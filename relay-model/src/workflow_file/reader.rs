@@ -84,6 +84,10 @@ impl Findings {
         self.found.iter().any(|finding| finding.level == Level::Error)
     }
 
+    pub(super) fn have_any(&self, codes: &[Code]) -> bool {
+        self.found.iter().any(|finding| codes.contains(&finding.code))
+    }
+
     /// Whether an alias without anchor stands there.
     fn is_lost(&self, node: &Node) -> bool {
         self.lost.contains(&node.location)

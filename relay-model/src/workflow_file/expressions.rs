@@ -334,11 +334,12 @@ impl Walk<'_, '_> {
             }
             Mention::Broken(error) => {
                 self.scopes.hide();
-                let code = match error.cause() {
-                    Cause::FieldNotFound { .. } => Code::TagArguments,
-                    _ => Code::ExpressionSyntax,
-                };
-                (code, format!(": {error}"))
+                match error.cause() {
+                    cause @ Cause::FieldNotFound { .. } => {
+                        (Code::TagArguments, format!(": {cause}"))
+                    }
+                    _ => (Code::ExpressionSyntax, format!(": {error}")),
+                }
             }
             _ => return None,
         })

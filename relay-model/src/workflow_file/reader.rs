@@ -177,6 +177,8 @@ pub(super) struct Section<'n> {
     node: &'n Node,
     entries: &'n [(Node, Node)],
     pub(super) what: String,
+    /// The key that it is the value of.
+    key: Option<Spot>,
     /// Known keys, and the entries that were meant by them.
     slips: Vec<(&'static str, &'n (Node, Node))>,
 }
@@ -233,11 +235,18 @@ impl<'n> Section<'n> {
             let message = format!("a key of {what} has to be a string, not {}", describe(key));
             findings.add(Code::Type, key, message);
         }
-        Some(Self { node, entries, what, slips: Vec::new() })
+        Some(Self { node, entries, what, key: None, slips: Vec::new() })
     }
 
+    /// The mapping that is the value of a key.
+    pub(super) fn member(&self, key: &str, what: String, findings: &mut Findings) -> Option<Self> {
+        let member = Self::new(self.written(key)?, what, findings)?;
+        Some(Self { key: self.key_spot(key), ..member })
+    }
+
+    /// Where something is missing: the key of the mapping, or where the item begins.
     pub(super) fn spot(&self) -> Spot {
-        self.node.into()
+        self.key.unwrap_or(self.node.into())
     }
 
     /// The value of a key, unless it is null.

@@ -21,12 +21,15 @@ const WEBHOOK_KEYS: &[&str] =
 const SCHEDULE_KEYS: &[&str] = &["schedule", "timeZone", "workflowRef", "binding", "when"];
 const PUSH_KEYS: &[&str] = &["workflowRef", "binding", "when", "tokenSecretRef"];
 
-/// Reads a trigger. `declared` are the parameters of the workflow, where that is in the file.
+/// Reads a trigger. `workflow` is the one in the file, by its name, with its parameters.
 pub(super) fn read(
     object: &Object<'_>,
-    declared: Option<&BTreeMap<String, Parameter>>,
+    workflow: Option<(&str, &BTreeMap<String, Parameter>)>,
     findings: &mut Findings,
 ) -> Option<Trigger> {
+    let started = started(object);
+    let declared = workflow.filter(|(name, _)| started.is_some_and(|started| started == *name));
+    let declared = declared.map(|(_, parameters)| parameters);
     let nothing = BTreeMap::new();
     let mut scopes = Scopes::new(&nothing);
     let scopes = &mut scopes;
@@ -74,6 +77,16 @@ pub(super) fn read(
         }
     }
     Some(trigger)
+}
+
+/// The name of the workflow that a trigger starts.
+fn started<'n>(object: &Object<'n>) -> Option<&'n str> {
+    let node = if object.kind == "WebhookTrigger" {
+        object.node.get("metadata")?.get("annotations")?.get(annotation::WORKFLOW)?
+    } else {
+        object.node.get("spec")?.get("workflowRef")?.get("name")?
+    };
+    node.as_scalar().map(|name| &**name)
 }
 
 fn rules(

@@ -16,7 +16,7 @@ use super::expressions::Scopes;
 use super::finding::{Code, Level, suggestion};
 use super::reader::{self, Findings, Section, is_null};
 use super::steps::{self, Form};
-use super::{Parameter, WorkflowFile, graph};
+use super::{Parameter, WorkflowFile, alias, graph};
 use crate::v1beta1::{Run, Tenant, Workflow};
 use crate::{annotation, triggers};
 
@@ -82,7 +82,7 @@ fn is_ours(group: &str) -> bool {
 pub(super) fn read(documents: &[Node], findings: &mut Findings) -> Option<WorkflowFile> {
     let documents: Vec<_> = documents
         .iter()
-        .map(|document| reader::expanded(document).unwrap_or_else(|| document.clone()))
+        .map(|document| alias::expanded(document).unwrap_or_else(|| document.clone()))
         .collect();
     let mut objects: Vec<Object<'_>> = Vec::new();
     for node in documents.iter().flat_map(items).filter(|node| !is_null(node)) {

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use relay_core::yaml::{self, Content, Location, Node};
+use relay_core::yaml::{self, Content, Node};
 use serde::de::DeserializeOwned;
 
+use super::super::alias::moved;
 use super::super::expressions::{Place, Scopes};
 use super::super::finding::Code;
 use super::super::reader::{Findings, Section};
@@ -133,22 +134,4 @@ fn annotations(object: &Object<'_>, findings: &mut Findings) -> Option<Node> {
     let mut whole = whole?;
     whole.content = std::sync::Arc::new(Content::Mapping(entries));
     Some(whole)
-}
-
-fn moved(node: &Node, to: Location) -> Node {
-    let content = match node.content.as_ref() {
-        Content::Scalar { .. } => None,
-        Content::Sequence(items) => {
-            Some(Content::Sequence(items.iter().map(|item| moved(item, to)).collect()))
-        }
-        Content::Mapping(entries) => Some(Content::Mapping(
-            entries.iter().map(|(key, value)| (moved(key, to), moved(value, to))).collect(),
-        )),
-    };
-    let mut node = node.clone();
-    node.location = to;
-    if let Some(content) = content {
-        node.content = std::sync::Arc::new(content);
-    }
-    node
 }

@@ -60,7 +60,7 @@ impl Submission {
         let workflow = file.convert(None).workflow;
         let tenant = Tenant::new(&workflow.spec.tenant_ref.name, TenantSpec::default());
         let workflow_name = workflow.metadata.name.clone().unwrap_or_default();
-        let name = relay_model::name::dns_label(&format!("{workflow_name}-1"));
+        let name = relay_model::name::object_name(&format!("{workflow_name}-1"));
         let spec = RunSpec {
             workflow_ref: WorkflowReference { name: workflow_name },
             parameters,
@@ -77,7 +77,7 @@ impl Submission {
             set.tenant.clone().unwrap_or_else(|| Tenant::new(&tenant_name, TenantSpec::default()));
         let workflow_name = workflow.metadata.name.clone().unwrap_or_default();
         let mut run = set.run.clone().unwrap_or_else(|| {
-            let name = relay_model::name::dns_label(&format!("{workflow_name}-1"));
+            let name = relay_model::name::object_name(&format!("{workflow_name}-1"));
             let workflow_ref = WorkflowReference { name: workflow_name };
             Run::new(&name, RunSpec { workflow_ref, ..RunSpec::default() })
         });

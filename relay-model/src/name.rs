@@ -21,6 +21,25 @@ pub fn dns_label(name: &str) -> String {
     derived(name, "")
 }
 
+/// The name as that of an object of ours, which may begin with a digit (RFC 1123). One that is such a
+/// name already stays as it is.
+///
+/// ```
+/// use relay_model::name::object_name;
+///
+/// assert_eq!(object_name("01-hello"), "01-hello");
+/// assert_eq!(object_name("Nightly build"), "nightly-build-3e7964d522");
+/// ```
+#[must_use]
+pub fn object_name(name: &str) -> String {
+    let rest = name.trim_start_matches(|c: char| c.is_ascii_digit());
+    let behind_digits = rest.len() < name.len()
+        && rest.chars().all(is_label_char)
+        && !name.ends_with('-')
+        && name.len() <= MAX_LABEL;
+    if behind_digits { name.to_owned() } else { dns_label(name) }
+}
+
 /// The name of an object that belongs to another one: `NAME-WORD`, or with a hash where that would
 /// be no DNS label.
 #[must_use]
@@ -54,7 +73,11 @@ pub fn label_value(name: &str) -> String {
 fn is_label(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase())
         && !name.ends_with('-')
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && name.chars().all(is_label_char)
+}
+
+fn is_label_char(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
 }
 
 fn short_hash(name: &str) -> String {
@@ -74,6 +97,16 @@ mod tests {
         assert_eq!(derived.len(), names.len());
         for name in derived {
             assert!(name.len() <= MAX_LABEL && is_label(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn objects_may_begin_with_a_digit() {
+        for name in ["01-hello", "7", "2fa", "plain"] {
+            assert_eq!(object_name(name), name);
+        }
+        for name in ["1-", "1.x", "1X", &"1".repeat(64), ""] {
+            assert!(object_name(name).len() <= MAX_LABEL && is_label(&object_name(name)), "{name}");
         }
     }
 

@@ -32,7 +32,7 @@ pub const API_VERSION: &str = "triggers.relay.sh/v1alpha1";
 pub struct ScheduleTriggerSpec {
     /// The workflow, in the same namespace.
     pub workflow_ref: WorkflowReference,
-    /// The cron line ([`crate::schedule`]), without a zone.
+    /// The cron line, without a zone.
     pub schedule: String,
     /// The zone whose clock counts, such as `Europe/Berlin`; UTC where it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -18,60 +18,27 @@ const MAX_LOST_ALIASES: usize = 32;
 /// Reads all documents of a text.
 #[must_use]
 pub fn read(text: &str) -> Stream {
-    let mut lost = HashSet::new();
-    let mut stream = compose(text, &lost);
-    // The parser ends at an alias without anchor. The rest of the text is read with nothing there.
-    let mut text = Cow::Borrowed(text);
-    while let Some(alias) = stream.lost_alias() {
-        lost.insert(alias);
-        let Some(rest) = without_alias(&text, alias) else { break };
-        let next = compose(&rest, &lost);
-        let worse = next.problems.iter().any(|problem| problem.kind == ProblemKind::Syntax);
-        if worse || lost.len() > MAX_LOST_ALIASES {
-            break;
-        }
-        text = Cow::Owned(rest);
-        stream = next;
-    }
-    stream
+    beyond_lost_aliases(text, read_without)
 }
 
-fn compose(text: &str, lost: &HashSet<Location>) -> Stream {
+/// Reads a text in which the aliases at `lost` have no anchor and hold nothing.
+fn read_without(text: &str, lost: &HashSet<Location>) -> Stream {
     let mut composer = Composer {
         parser: Parser::new_from_str(text),
         anchors: HashMap::new(),
         open: HashSet::new(),
-        lost,
         problems: Vec::new(),
-        ended_at: None,
+        lost,
     };
     let mut documents = Vec::new();
+    let mut ended_at = None;
     if let Err(problem) = composer.stream(&mut documents) {
-        composer.ended_at = Some(problem.location);
+        ended_at = Some(problem.location);
         composer.problems.push(problem);
     }
     let mut problems = composer.problems;
     problems.sort_by_key(|problem| problem.location);
-    Stream { documents, problems, ended_at: composer.ended_at }
-}
-
-impl Stream {
-    /// The alias at which reading ended.
-    fn lost_alias(&self) -> Option<Location> {
-        let at_end = |problem: &&Problem| Some(problem.location) == self.ended_at;
-        let problem = self.problems.iter().find(at_end)?;
-        (problem.kind == ProblemKind::Alias).then_some(problem.location)
-    }
-}
-
-/// The text with a tag in the place of an alias: nothing, as long as the alias was.
-fn without_alias(text: &str, alias: Location) -> Option<String> {
-    let lines = text.split_inclusive('\n').take(alias.line.checked_sub(1)?);
-    let line = lines.map(str::len).sum::<usize>();
-    let (column, _) = text.get(line..)?.char_indices().nth(alias.column.checked_sub(1)?)?;
-    let at = line + column;
-    let rest = text.get(at..)?.strip_prefix('*')?;
-    Some(format!("{}!{rest}", text.get(..at)?))
+    Stream { documents, problems, ended_at }
 }
 
 struct Composer<'t> {
@@ -79,10 +46,9 @@ struct Composer<'t> {
     anchors: HashMap<usize, Node>,
     /// Anchors whose node is not complete yet.
     open: HashSet<usize>,
+    problems: Vec<Problem>,
     /// Where aliases without anchor stood.
     lost: &'t HashSet<Location>,
-    problems: Vec<Problem>,
-    ended_at: Option<Location>,
 }
 
 fn location(span: Span) -> Location {
@@ -143,13 +109,15 @@ impl<'t> Composer<'t> {
 
     fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, Problem> {
         let location = location(span);
-        check_depth(depth, location)?;
+        if depth > MAX_DEPTH {
+            let text = format!("nested more than {MAX_DEPTH} levels deep");
+            return Err(Problem::new(ProblemKind::Limit, location, text));
+        }
         crate::stack::grow(|| match event {
             Event::Alias(id) => self.alias(id, location, depth),
             Event::Scalar(..) if self.lost.contains(&location) => {
                 let text = "the alias has no anchor before it";
-                self.problems.push(Problem::new(ProblemKind::Alias, location, text));
-                Ok(nothing(location))
+                Ok(self.no_target(location, text))
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
@@ -161,35 +129,33 @@ impl<'t> Composer<'t> {
             Event::SequenceStart(anchor, tag) => {
                 self.open.insert(anchor);
                 let mut items = Vec::new();
-                let mut size = Size::default();
+                let mut weight = 1;
                 loop {
                     let (event, span) = self.next()?;
                     if matches!(event, Event::SequenceEnd) {
                         break;
                     }
                     let item = self.node(event, span, depth + 1)?;
-                    size.add(&item)?;
+                    weight = add_weight(weight, &item)?;
                     items.push(item);
                 }
                 let tag = tag_of(tag.as_deref());
                 let content = Arc::new(Content::Sequence(items));
-                let Size { weight, height } = size;
-                Ok(self
-                    .finish(anchor, Node { location, anchor: None, tag, content, weight, height }))
+                Ok(self.finish(anchor, Node { tag, content, weight, ..nothing(location) }))
             }
             Event::MappingStart(anchor, tag) => {
                 self.open.insert(anchor);
-                let (entries, Size { weight, height }) = self.mapping(depth)?;
+                let (entries, weight) = self.mapping(depth)?;
                 let tag = tag_of(tag.as_deref());
                 let content = Arc::new(Content::Mapping(entries));
-                Ok(self
-                    .finish(anchor, Node { location, anchor: None, tag, content, weight, height }))
+                Ok(self.finish(anchor, Node { tag, content, weight, ..nothing(location) }))
             }
             _ => Err(Problem::new(ProblemKind::Syntax, location, "expected a value")),
         })
     }
 
     fn finish(&mut self, anchor: usize, node: Node) -> Node {
+        let node = Node { height: height(&node.content), ..node };
         if anchor > 0 {
             self.open.remove(&anchor);
             self.anchors.insert(anchor, node.clone());
@@ -200,22 +166,30 @@ impl<'t> Composer<'t> {
     fn alias(&mut self, id: usize, location: Location, depth: usize) -> Result<Node, Problem> {
         if self.open.contains(&id) {
             let text = "the alias stands inside the value that it refers to";
-            self.problems.push(Problem::new(ProblemKind::Alias, location, text));
-            return Ok(nothing(location));
+            return Ok(self.no_target(location, text));
         }
         let target = self.anchors.get(&id).ok_or_else(|| {
             Problem::new(ProblemKind::Alias, location, "the alias has no anchor before it")
         })?;
         // Aliases in aliases must not nest deeper than what is written out may.
-        check_depth(depth + target.height, location)?;
+        if depth + target.height > MAX_DEPTH {
+            let text = format!("nested more than {MAX_DEPTH} levels deep");
+            return Err(Problem::new(ProblemKind::Limit, location, text));
+        }
         Ok(target.through(location))
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<(Vec<(Node, Node)>, Size), Problem> {
+    /// An alias that leads nowhere is found, and holds nothing.
+    fn no_target(&mut self, location: Location, text: &str) -> Node {
+        self.problems.push(Problem::new(ProblemKind::Alias, location, text));
+        nothing(location)
+    }
+
+    fn mapping(&mut self, depth: usize) -> Result<(Vec<(Node, Node)>, usize), Problem> {
         let mut entries: Vec<(Node, Node)> = Vec::new();
         let mut seen: HashMap<Arc<str>, Location> = HashMap::new();
         let mut merged = Vec::new();
-        let mut size = Size::default();
+        let mut weight = 1;
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
@@ -224,8 +198,8 @@ impl<'t> Composer<'t> {
             let key = self.node(event, span, depth + 1)?;
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
-            size.add(&key)?;
-            size.add(&value)?;
+            weight = add_weight(weight, &key)?;
+            weight = add_weight(weight, &value)?;
             if is_merge(&key) {
                 self.merge(&key, &value, &mut merged);
                 continue;
@@ -251,7 +225,7 @@ impl<'t> Composer<'t> {
                 entries.push((key, value));
             }
         }
-        Ok((entries, size))
+        Ok((entries, weight))
     }
 
     fn merge(&mut self, key: &Node, value: &Node, merged: &mut Vec<(Node, Node)>) {
@@ -283,12 +257,13 @@ fn is_merge(key: &Node) -> bool {
         && key.tag.is_none()
 }
 
-fn check_depth(depth: usize, location: Location) -> Result<(), Problem> {
-    if depth > MAX_DEPTH {
-        let text = format!("nested more than {MAX_DEPTH} levels deep");
-        return Err(Problem::new(ProblemKind::Limit, location, text));
+fn add_weight(weight: usize, node: &Node) -> Result<usize, Problem> {
+    let sum = weight.saturating_add(node.weight);
+    if sum > MAX_NODES {
+        let text = format!("more than {MAX_NODES} values once aliases are expanded");
+        return Err(Problem::new(ProblemKind::Limit, node.location, text));
     }
-    Ok(())
+    Ok(sum)
 }
 
 /// A node that holds nothing.
@@ -297,26 +272,52 @@ fn nothing(location: Location) -> Node {
     Node { location, anchor: None, tag: None, content, weight: 1, height: 0 }
 }
 
-/// How large a node is, with all aliases expanded.
-struct Size {
-    weight: usize,
-    height: usize,
-}
-
-impl Default for Size {
-    fn default() -> Self {
-        Self { weight: 1, height: 0 }
-    }
-}
-
-impl Size {
-    fn add(&mut self, node: &Node) -> Result<(), Problem> {
-        self.height = self.height.max(node.height + 1);
-        self.weight = self.weight.saturating_add(node.weight);
-        if self.weight > MAX_NODES {
-            let text = format!("more than {MAX_NODES} values once aliases are expanded");
-            return Err(Problem::new(ProblemKind::Limit, node.location, text));
+/// How many levels there are below a node, with all aliases expanded.
+fn height(content: &Content) -> usize {
+    let members: Option<usize> = match content {
+        Content::Scalar { .. } => None,
+        Content::Sequence(items) => items.iter().map(|item| item.height).max(),
+        Content::Mapping(entries) => {
+            entries.iter().map(|(key, value)| key.height.max(value.height)).max()
         }
-        Ok(())
+    };
+    members.map_or(0, |height| height + 1)
+}
+
+/// The parser ends at an alias without anchor. The rest of the text is read with nothing there.
+fn beyond_lost_aliases(text: &str, read: impl Fn(&str, &HashSet<Location>) -> Stream) -> Stream {
+    let mut lost = HashSet::new();
+    let mut stream = read(text, &lost);
+    let mut text = Cow::Borrowed(text);
+    while let Some(alias) = stream.lost_alias() {
+        lost.insert(alias);
+        let Some(rest) = without_alias(&text, alias) else { break };
+        let next = read(&rest, &lost);
+        let worse = next.problems.iter().any(|problem| problem.kind == ProblemKind::Syntax);
+        if worse || lost.len() > MAX_LOST_ALIASES {
+            break;
+        }
+        text = Cow::Owned(rest);
+        stream = next;
     }
+    stream
+}
+
+impl Stream {
+    /// The alias at which reading ended.
+    fn lost_alias(&self) -> Option<Location> {
+        let at_end = |problem: &&Problem| Some(problem.location) == self.ended_at;
+        let problem = self.problems.iter().find(at_end)?;
+        (problem.kind == ProblemKind::Alias).then_some(problem.location)
+    }
+}
+
+/// The text with a tag in the place of an alias: nothing, as long as the alias was.
+fn without_alias(text: &str, alias: Location) -> Option<String> {
+    let lines = text.split_inclusive('\n').take(alias.line.checked_sub(1)?);
+    let line = lines.map(str::len).sum::<usize>();
+    let (column, _) = text.get(line..)?.char_indices().nth(alias.column.checked_sub(1)?)?;
+    let at = line + column;
+    let rest = text.get(at..)?.strip_prefix('*')?;
+    Some(format!("{}!{rest}", text.get(..at)?))
 }

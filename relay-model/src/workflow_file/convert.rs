@@ -42,7 +42,7 @@ impl WorkflowFile {
     /// Scripts in files of their own have to be read before ([`WorkflowFile::set_input`]).
     #[must_use]
     pub fn convert(&self, tenant: Option<&str>) -> Resources {
-        let workflow_name = name::dns_label(&self.name);
+        let workflow_name = name::object_name(&self.name);
         let tenant_ref = TenantReference { name: tenant.unwrap_or(&workflow_name).to_owned() };
         let parameters = self.parameters.iter().map(|(name, parameter)| Parameter {
             name: name.clone(),
@@ -184,7 +184,7 @@ impl Resources {
     }
 
     fn add(&mut self, trigger: &Trigger, workflow: &str, tenant_ref: &TenantReference) {
-        let name = name::dns_label(&format!("{workflow}-{}", trigger.name));
+        let name = name::object_name(&format!("{workflow}-{}", trigger.name));
         let workflow_ref = WorkflowReference { name: workflow.to_owned() };
         let when = trigger.when.clone();
         let binding = Binding { key: trigger.key.clone(), parameters: trigger.parameters.clone() };

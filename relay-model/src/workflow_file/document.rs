@@ -6,9 +6,9 @@ use relay_core::yaml::{self, Node};
 
 use super::expressions::Scopes;
 use super::finding::{Code, Level, suggestion};
-use super::reader::{self, Findings, Section, describe, is_null};
+use super::reader::{Findings, Section, describe, is_null};
 use super::steps::Form;
-use super::{Parsed, WorkflowFile, graph, parameters, resources, steps, triggers};
+use super::{Parsed, WorkflowFile, alias, graph, parameters, resources, steps, triggers};
 
 const KEYS: &[&str] = &[
     "apiVersion",
@@ -57,7 +57,7 @@ fn read(root: &Node, default_name: &str, findings: &mut Findings) -> Option<Work
     // Other top-level keys are a home for anchors.
     section.check_keys(KEYS, false, findings);
     let expanded: HashMap<&str, Node> =
-        READ.iter().filter_map(|key| Some((*key, reader::expanded(section.get(key)?)?))).collect();
+        READ.iter().filter_map(|key| Some((*key, alias::expanded(section.get(key)?)?))).collect();
     let node = |key: &str| expanded.get(key).or_else(|| section.get(key));
     constant(&section, "apiVersion", "v1", Code::ApiVersion, findings);
     constant(&section, "kind", "Workflow", Code::Kind, findings);

@@ -116,7 +116,9 @@ impl<'p> Scopes<'p> {
 
     /// Warns of parameters that nothing refers to.
     pub(super) fn report_unused(&self, file: &WorkflowFile, findings: &mut Findings) {
-        if self.may_use_any || file.steps.is_empty() {
+        // What could not be read might refer to anything.
+        let lost = [Code::YamlSyntax, Code::YamlAlias, Code::DuplicateKey];
+        if self.may_use_any || file.steps.is_empty() || findings.have_any(&lost) {
             return;
         }
         for (name, parameter) in &file.parameters {
@@ -332,11 +334,12 @@ impl Walk<'_, '_> {
             }
             Mention::Broken(error) => {
                 self.scopes.hide();
-                let code = match error.cause() {
-                    Cause::FieldNotFound { .. } => Code::TagArguments,
-                    _ => Code::ExpressionSyntax,
-                };
-                (code, format!(": {error}"))
+                match error.cause() {
+                    cause @ Cause::FieldNotFound { .. } => {
+                        (Code::TagArguments, format!(": {cause}"))
+                    }
+                    _ => (Code::ExpressionSyntax, format!(": {error}")),
+                }
             }
             _ => return None,
         })

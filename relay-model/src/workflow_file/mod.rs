@@ -4,6 +4,7 @@
 //! [`WorkflowFile::convert`](WorkflowFile::convert) turns it into custom resources, and [`render`]
 //! shows findings to people.
 
+mod alias;
 mod convert;
 mod document;
 mod drawing;

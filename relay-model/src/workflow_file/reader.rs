@@ -1,7 +1,6 @@
 //! Reading mappings: typed members, and findings where they are of another type.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use relay_core::Value;
 use relay_core::yaml::{Content, Location, Node, Problem, ProblemKind, Tag};
@@ -84,6 +83,10 @@ impl Findings {
         self.found.iter().any(|finding| finding.level == Level::Error)
     }
 
+    pub(super) fn have_any(&self, codes: &[Code]) -> bool {
+        self.found.iter().any(|finding| codes.contains(&finding.code))
+    }
+
     /// Whether an alias without anchor stands there.
     fn is_lost(&self, node: &Node) -> bool {
         self.lost.contains(&node.location)
@@ -115,64 +118,13 @@ fn known_tag(problem: &str) -> String {
     }
 }
 
-/// The node with everything below an alias at the place of that alias, from where the anchor is
-/// known as well. `None` where no alias is in it.
-pub(super) fn expanded(node: &Node) -> Option<Node> {
-    match node.anchor {
-        Some(_) => Some(below(node, node.location)),
-        None => {
-            let content = match node.content.as_ref() {
-                Content::Scalar { .. } => return None,
-                Content::Sequence(items) => {
-                    let found: Vec<_> = items.iter().map(expanded).collect();
-                    if found.iter().all(Option::is_none) {
-                        return None;
-                    }
-                    let items = items.iter().zip(found);
-                    Content::Sequence(
-                        items.map(|(old, new)| new.unwrap_or_else(|| old.clone())).collect(),
-                    )
-                }
-                Content::Mapping(entries) => {
-                    let found: Vec<_> = entries.iter().map(|(_, value)| expanded(value)).collect();
-                    if found.iter().all(Option::is_none) {
-                        return None;
-                    }
-                    let entries = entries.iter().zip(found);
-                    let new = entries
-                        .map(|((key, old), new)| (key.clone(), new.unwrap_or_else(|| old.clone())));
-                    Content::Mapping(new.collect())
-                }
-            };
-            Some(with_content(node, content))
-        }
-    }
-}
-
-fn below(node: &Node, alias: Location) -> Node {
-    let content = match node.content.as_ref() {
-        Content::Scalar { .. } => return node.through(alias),
-        Content::Sequence(items) => {
-            Content::Sequence(items.iter().map(|item| below(item, alias)).collect())
-        }
-        Content::Mapping(entries) => Content::Mapping(
-            entries.iter().map(|(key, value)| (below(key, alias), below(value, alias))).collect(),
-        ),
-    };
-    with_content(&node.through(alias), content)
-}
-
-fn with_content(node: &Node, content: Content) -> Node {
-    let mut node = node.clone();
-    node.content = Arc::new(content);
-    node
-}
-
 /// A mapping with a name for messages, such as `step "build"`.
 pub(super) struct Section<'n> {
     node: &'n Node,
     entries: &'n [(Node, Node)],
     pub(super) what: String,
+    /// The key that it is the value of.
+    key: Option<Spot>,
     /// Known keys, and the entries that were meant by them.
     slips: Vec<(&'static str, &'n (Node, Node))>,
 }
@@ -229,11 +181,18 @@ impl<'n> Section<'n> {
             let message = format!("a key of {what} has to be a string, not {}", describe(key));
             findings.add(Code::Type, key, message);
         }
-        Some(Self { node, entries, what, slips: Vec::new() })
+        Some(Self { node, entries, what, key: None, slips: Vec::new() })
     }
 
+    /// The mapping that is the value of a key.
+    pub(super) fn member(&self, key: &str, what: String, findings: &mut Findings) -> Option<Self> {
+        let member = Self::new(self.written(key)?, what, findings)?;
+        Some(Self { key: self.key_spot(key), ..member })
+    }
+
+    /// Where something is missing: the key of the mapping, or where the item begins.
     pub(super) fn spot(&self) -> Spot {
-        self.node.into()
+        self.key.unwrap_or(self.node.into())
     }
 
     /// The value of a key, unless it is null.

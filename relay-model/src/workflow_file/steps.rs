@@ -84,6 +84,12 @@ fn names(sections: &[Section<'_>], findings: &mut Findings) -> BTreeMap<String, 
     let mut names = BTreeMap::<String, Location>::new();
     for section in sections {
         let Some(name) = section.required_text("name", findings) else {
+            // A number is no name, but whoever refers to it means this step.
+            if let Some(node) = section.get("name")
+                && let Some(text) = node.as_scalar()
+            {
+                names.entry(text.to_string()).or_insert(node.location);
+            }
             continue;
         };
         let spot = section.get("name").map_or(section.spot(), Spot::from);

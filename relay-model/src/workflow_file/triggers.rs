@@ -108,8 +108,11 @@ pub(super) fn bind(
     (scopes, place): (&mut Scopes<'_>, Place),
     findings: &mut Findings,
 ) -> Option<Bound> {
-    let Some(node) = section.get("binding") else { return Some(Bound(HashSet::new())) };
-    let mut binding = Section::new(node, format!("\"binding\" of {}", section.what), findings)?;
+    if section.get("binding").is_none() {
+        return Some(Bound(HashSet::new()));
+    }
+    let what = format!("\"binding\" of {}", section.what);
+    let mut binding = section.member("binding", what, findings)?;
     binding.check_keys(BINDING_KEYS, true, findings);
     if let Some(key) = binding.get("key") {
         scopes.check(key, place, &binding.what, findings);
@@ -160,8 +163,9 @@ fn source(
     scopes: &mut Scopes<'_>,
     findings: &mut Findings,
 ) -> Option<TriggerSource> {
-    let node = section.require("source", findings)?;
-    let mut source = Section::new(node, format!("\"source\" of {}", section.what), findings)?;
+    section.require("source", findings)?;
+    let what = format!("\"source\" of {}", section.what);
+    let mut source = section.member("source", what, findings)?;
     let kind = source.get("type").and_then(Node::as_scalar).map(ToString::to_string);
     match kind.as_deref() {
         Some("schedule") => {

@@ -4,10 +4,18 @@
 mod definitions {
     use std::path::Path;
 
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+
     #[test]
     fn definitions_are_up_to_date() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/crds");
-        for definition in relay_model::v1beta1::definitions() {
+        check("crds", relay_model::v1beta1::definitions());
+        check("triggers", relay_model::triggers::definitions());
+    }
+
+    fn check(folder: &str, definitions: Vec<CustomResourceDefinition>) {
+        let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests");
+        let folder = manifests.join(folder);
+        for definition in definitions {
             let name = definition.metadata.name.clone().unwrap();
             let file = folder.join(format!("{name}.yaml"));
             let text = serde_saphyr::to_string(&definition).unwrap();

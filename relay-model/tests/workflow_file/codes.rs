@@ -137,3 +137,13 @@ fn each_code_as_it_is_shown() {
     let missing: Vec<_> = Code::ALL.iter().filter(|code| !seen.contains(code)).collect();
     assert!(missing.is_empty(), "no case shows {missing:?}");
 }
+
+#[test]
+fn colours_are_for_terminals() {
+    let text = "steps:\n- name: a\n";
+    let findings = WorkflowFile::parse(text, "demo").findings;
+    let plain = render("demo.yaml", text, &findings, Style::Plain).to_string();
+    let coloured = render("demo.yaml", text, &findings, Style::Colours).to_string();
+    assert!(!plain.contains('\u{1b}') && coloured.contains("\u{1b}["), "{coloured:?}");
+    assert_eq!(plain.lines().next(), coloured.lines().next(), "the line is for programs too");
+}

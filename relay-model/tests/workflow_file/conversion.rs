@@ -161,6 +161,7 @@ fn what_is_converted_reads_back() {
         ("approval", include_str!("../../../examples/approval.yaml")),
         ("secrets", include_str!("../../../examples/secrets.yaml")),
         ("parameters", include_str!("../../../examples/parameters-and-outputs.yaml")),
+        ("triggers", include_str!("../../../examples/triggers.yaml")),
         ("nothing", "apiVersion: v1\n"),
     ] {
         let file = WorkflowFile::parse(text, "demo").file.unwrap();

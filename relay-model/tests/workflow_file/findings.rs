@@ -265,6 +265,16 @@ fn a_mistake_is_one_finding() {
             &["2:10 error[name]"],
         ),
         (
+            "a name that is a number is a name to others",
+            "steps:\n- {name: 5, image: x}\n- {name: b, image: x, dependsOn: '5'}\n",
+            &["2:10 error[type]"],
+        ),
+        (
+            "a key that is there twice may use any parameter",
+            "parameters: {p: {}}\nsteps:\n- {name: a, image: x, spec: {}, spec: {x: !Parameter p}}\n",
+            &["3:33 error[duplicate-key]"],
+        ),
+        (
             "a step of an unknown type may need anything",
             "steps:\n- {name: a, type: aproval, dependsOn: c}\n",
             &["2:19 error[enum]", "2:39 error[unknown-step]"],
@@ -378,6 +388,7 @@ fn good_files_have_no_findings() {
         ),
         ("hello", include_str!("../../../examples/hello.yaml")),
         ("parameters", include_str!("../../../examples/parameters-and-outputs.yaml")),
+        ("triggers", include_str!("../../../examples/triggers.yaml")),
         ("fan out", include_str!("../../../examples/fan-out-fan-in.yaml")),
     ] {
         assert_eq!(findings(text), Vec::<String>::new(), "{name}");

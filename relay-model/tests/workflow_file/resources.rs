@@ -18,6 +18,7 @@ kind: WebhookTrigger
 metadata:
   name: h
   annotations:
+    relay.sh/workflow: w
     relay.sh/when: '\"${event.ref == 1}\"'
     relay.sh/binding: '{\"parameters\": {\"p\": {\"$type\": \"Data\", \"query\": \"x\"}}}'
 spec:
@@ -122,7 +123,7 @@ fn what_is_wrong_with_resources() {
             "a name",
             "{name: w}\nspec",
             "{nmae: w}\nspec",
-            "f:3:11: error[required]: \"metadata\" of the Workflow needs \"name\"",
+            "f:3:1: error[required]: \"metadata\" of the Workflow needs \"name\"",
         ),
         ("no image", "  image: x\n", "", "error[required]: WebhookTrigger \"h\" needs \"image\""),
         (
@@ -151,8 +152,8 @@ fn what_is_wrong_with_resources() {
             "'${event.ref}'",
             "error[type]: annotation \"relay.sh/when\" of WebhookTrigger \"h\" is no JSON",
         ),
-        ("a condition", "'\"${event.ref == 1}\"'", "'\"yes\"'", "f:14:20: error[condition-type]"),
-        ("a binding", "{\"p\":", "{\"q\":", "f:15:23: warning[binding-unknown-parameter]"),
+        ("a condition", "'\"${event.ref == 1}\"'", "'\"yes\"'", "f:15:20: error[condition-type]"),
+        ("a binding", "{\"p\":", "{\"q\":", "f:16:23: warning[binding-unknown-parameter]"),
         ("an unbound parameter", "{p: 1}", "{}", "a run without it has null"),
         (
             "a workflow file",
@@ -195,4 +196,11 @@ fn what_is_wrong_with_resources() {
         }
         assert!(found.iter().any(|line| line.contains(expected)), "{name}: {found:#?}");
     }
+}
+
+#[test]
+fn the_parameters_of_another_workflow_are_not_known() {
+    let other = SCHEDULE.replace("{name: w}", "{name: other}").replace("{p: 1}", "{q: 1}");
+    let (_, found) = parse(&format!("{WORKFLOW}---\n{other}"));
+    assert_eq!(found, Vec::<String>::new());
 }

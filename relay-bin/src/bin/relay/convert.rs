@@ -7,8 +7,15 @@ use clap::Args;
 
 use crate::{Out, files, print};
 
+const EXAMPLES: &str = "\
+Examples:
+  relay convert deploy.yaml                        YAML documents, the Workflow first
+  relay convert deploy.yaml --tenant acme | kubectl apply -f -
+  relay convert deploy.yaml --out json | jq '.items[].kind'";
+
 /// What `relay convert` is told.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// The workflow file
     file: PathBuf,

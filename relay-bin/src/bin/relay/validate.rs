@@ -17,8 +17,16 @@ use crate::{Out, print};
 /// How many times of a schedule are shown.
 const SHOWN_TIMES: usize = 5;
 
+const EXAMPLES: &str = "\
+Examples:
+  relay validate workflows/*.yaml
+  relay validate deploy.yaml --strict              warnings stop a build as well
+  relay validate deploy.yaml --explain             when its schedules fire next
+  relay validate deploy.yaml --out json | jq -r '.[] | \"\\(.line) \\(.code)\"'";
+
 /// What `relay validate` is told.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// The workflow files
     #[arg(value_name = "FILE", required_unless_present = "named")]

@@ -16,7 +16,7 @@ use super::expressions::Scopes;
 use super::finding::{Code, Level, suggestion};
 use super::reader::{self, Findings, Section, is_null};
 use super::steps::{self, Form};
-use super::{Parameter, WorkflowFile, graph};
+use super::{Parameter, WorkflowFile, alias, graph};
 use crate::v1beta1::{Run, Tenant, Workflow};
 use crate::{annotation, triggers};
 
@@ -82,7 +82,7 @@ fn is_ours(group: &str) -> bool {
 pub(super) fn read(documents: &[Node], findings: &mut Findings) -> Option<WorkflowFile> {
     let documents: Vec<_> = documents
         .iter()
-        .map(|document| reader::expanded(document).unwrap_or_else(|| document.clone()))
+        .map(|document| alias::expanded(document).unwrap_or_else(|| document.clone()))
         .collect();
     let mut objects: Vec<Object<'_>> = Vec::new();
     for node in documents.iter().flat_map(items).filter(|node| !is_null(node)) {
@@ -117,10 +117,10 @@ pub(super) fn read(documents: &[Node], findings: &mut Findings) -> Option<Workfl
         let message = format!("{} needs its Workflow: the file holds no Workflow", run.what);
         findings.add(Code::Required, run.node, message);
     }
-    let declared = find("Workflow").map(|_| file.parameters.clone());
-    for object in objects.iter().filter(|object| object.kind.ends_with("Trigger")) {
-        file.triggers.extend(trigger::read(object, declared.as_ref(), findings));
-    }
+    let started = find("Workflow").map(|_| (file.name.as_str(), &file.parameters));
+    let triggers = objects.iter().filter(|object| object.kind.ends_with("Trigger"));
+    file.triggers =
+        triggers.filter_map(|object| trigger::read(object, started, findings)).collect();
     file.holds_resources = true;
     Some(file)
 }
@@ -167,9 +167,11 @@ fn object<'n>(node: &'n Node, findings: &mut Findings) -> Option<Object<'n>> {
     };
     section.what = format!("the {kind}");
     section.check_keys(OBJECT_KEYS, true, findings);
-    let metadata = section.require("metadata", findings);
-    let metadata = metadata
-        .and_then(|node| Section::new(node, format!("\"metadata\" of the {kind}"), findings));
+    let what = format!("\"metadata\" of the {kind}");
+    let metadata = match section.require("metadata", findings) {
+        Some(_) => section.member("metadata", what, findings),
+        None => None,
+    };
     let name = metadata.and_then(|metadata| metadata.required_text("name", findings));
     let what = match &name {
         Some(name) => format!("{kind} {name:?}"),
@@ -185,11 +187,11 @@ fn spec<'n>(
     findings: &mut Findings,
 ) -> Option<Section<'n>> {
     let resource = Section::new(object.node, object.what.clone(), findings)?;
-    let node = match resource.written("spec") {
-        Some(node) => node,
-        None => resource.require("spec", findings)?,
-    };
-    let mut spec = Section::new(node, format!("\"spec\" of {}", object.what), findings)?;
+    if resource.written("spec").is_none() {
+        resource.require("spec", findings)?;
+    }
+    let what = format!("\"spec\" of {}", object.what);
+    let mut spec = resource.member("spec", what, findings)?;
     spec.check_keys(keys, true, findings);
     Some(spec)
 }

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use relay_core::yaml::{self, Content, Location, Node};
+use relay_core::yaml::{self, Content, Node};
 use serde::de::DeserializeOwned;
 
+use super::super::alias::moved;
 use super::super::expressions::{Place, Scopes};
 use super::super::finding::Code;
 use super::super::reader::{Findings, Section};
@@ -21,12 +22,15 @@ const WEBHOOK_KEYS: &[&str] =
 const SCHEDULE_KEYS: &[&str] = &["schedule", "timeZone", "workflowRef", "binding", "when"];
 const PUSH_KEYS: &[&str] = &["workflowRef", "binding", "when", "tokenSecretRef"];
 
-/// Reads a trigger. `declared` are the parameters of the workflow, where that is in the file.
+/// Reads a trigger. `workflow` is the one in the file, by its name, with its parameters.
 pub(super) fn read(
     object: &Object<'_>,
-    declared: Option<&BTreeMap<String, Parameter>>,
+    workflow: Option<(&str, &BTreeMap<String, Parameter>)>,
     findings: &mut Findings,
 ) -> Option<Trigger> {
+    let started = started(object);
+    let declared = workflow.filter(|(name, _)| started.is_some_and(|started| started == *name));
+    let declared = declared.map(|(_, parameters)| parameters);
     let nothing = BTreeMap::new();
     let mut scopes = Scopes::new(&nothing);
     let scopes = &mut scopes;
@@ -76,6 +80,16 @@ pub(super) fn read(
     Some(trigger)
 }
 
+/// The name of the workflow that a trigger starts.
+fn started<'n>(object: &Object<'n>) -> Option<&'n str> {
+    let node = if object.kind == "WebhookTrigger" {
+        object.node.get("metadata")?.get("annotations")?.get(annotation::WORKFLOW)?
+    } else {
+        object.node.get("spec")?.get("workflowRef")?.get("name")?
+    };
+    node.as_scalar().map(|name| &**name)
+}
+
 fn rules(
     section: &Section<'_>,
     trigger: &mut Trigger,
@@ -120,22 +134,4 @@ fn annotations(object: &Object<'_>, findings: &mut Findings) -> Option<Node> {
     let mut whole = whole?;
     whole.content = std::sync::Arc::new(Content::Mapping(entries));
     Some(whole)
-}
-
-fn moved(node: &Node, to: Location) -> Node {
-    let content = match node.content.as_ref() {
-        Content::Scalar { .. } => None,
-        Content::Sequence(items) => {
-            Some(Content::Sequence(items.iter().map(|item| moved(item, to)).collect()))
-        }
-        Content::Mapping(entries) => Some(Content::Mapping(
-            entries.iter().map(|(key, value)| (moved(key, to), moved(value, to))).collect(),
-        )),
-    };
-    let mut node = node.clone();
-    node.location = to;
-    if let Some(content) = content {
-        node.content = std::sync::Arc::new(content);
-    }
-    node
 }

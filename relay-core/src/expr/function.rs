@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::error::{Cause, Error, Frame};
 use super::evaluate::{Cursor, Evaluator, Partial, Scope};
+use super::markdown;
 use super::parse;
 use super::syntax::{Arguments, Expr};
 use super::tree::{self, Node};
@@ -22,13 +23,15 @@ pub(crate) struct Function {
     pub(crate) name: &'static str,
     least: usize,
     most: Option<usize>,
+    /// The slots that a keyword form must have.
+    required: &'static [usize],
     /// The keywords in the order of positional arguments; empty where there is no keyword form.
     pub(crate) keywords: &'static [&'static str],
     body: Body,
 }
 
 /// Gets the arguments, some of which a keyword form may lack, and whether it is that form.
-type StrictBody = fn(&Evaluator<'_>, &[Option<Value>], bool) -> Result<Value, Error>;
+type StrictBody = fn(&mut Evaluator<'_>, &[Option<Value>], bool) -> Result<Value, Error>;
 
 enum Body {
     /// Called with all arguments evaluated.
@@ -44,21 +47,44 @@ const fn strict(
     most: Option<usize>,
     body: StrictBody,
 ) -> Function {
-    Function { name, least, most, keywords: &[], body: Body::Strict(body) }
+    Function { name, least, most, required: &[], keywords: &[], body: Body::Strict(body) }
 }
 
 pub(crate) const FUNCTIONS: &[Function] = &[
     strict("append", 2, None, append),
-    Function { name: "coalesce", least: 0, most: None, keywords: &[], body: Body::Coalesce },
+    Function {
+        name: "coalesce",
+        least: 0,
+        most: None,
+        required: &[],
+        keywords: &[],
+        body: Body::Coalesce,
+    },
     strict("concat", 0, None, concat),
+    Function {
+        name: "convertMarkdown",
+        least: 2,
+        most: Some(2),
+        required: &[0, 1],
+        keywords: &["to", "content"],
+        body: Body::Strict(convert_markdown),
+    },
     strict("equals", 2, Some(2), |_, args, _| Ok(Value::Bool(args.first() == args.get(1)))),
-    Function { name: "exists", least: 1, most: Some(1), keywords: &[], body: Body::Exists },
+    Function {
+        name: "exists",
+        least: 1,
+        most: Some(1),
+        required: &[],
+        keywords: &[],
+        body: Body::Exists,
+    },
     strict("jsonMarshal", 1, Some(1), json_marshal),
     strict("jsonUnmarshal", 1, Some(1), json_unmarshal),
     Function {
         name: "merge",
         least: 0,
         most: None,
+        required: &[0],
         keywords: &["objects", "mode"],
         body: Body::Strict(merge),
     },
@@ -68,6 +94,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         name: "path",
         least: 2,
         most: Some(3),
+        required: &[0, 1],
         keywords: &["object", "query", "default"],
         body: Body::Path,
     },
@@ -178,7 +205,7 @@ impl<'a> Call<'_, '_, 'a> {
     fn required(&self, slot: usize) -> Result<Argument<'a>, Error> {
         self.slot(slot).ok_or_else(|| {
             let name = self.keyword.and_then(|names| names.get(slot).copied()).unwrap_or("?");
-            Cause::ArgumentNotFound(name).into()
+            Error::from(Cause::ArgumentNotFound(name)).within(self.frame(slot))
         })
     }
 
@@ -194,6 +221,10 @@ impl<'a> Call<'_, '_, 'a> {
     }
 
     fn strict(&mut self, body: StrictBody) -> Result<Partial, Error> {
+        let missing = self.function.required.iter().find(|slot| self.slot(**slot).is_none());
+        if let Some(slot) = missing {
+            self.required(*slot)?;
+        }
         let mut complete = true;
         let mut values = Vec::with_capacity(self.slots.len());
         for slot in 0..self.slots.len() {
@@ -203,6 +234,7 @@ impl<'a> Call<'_, '_, 'a> {
             };
             let partial = self.evaluate(slot, argument)?;
             complete &= partial.complete;
+            self.evaluator.budget.value(&partial.value, 0)?;
             values.push(Some(partial.value));
         }
         if !complete {
@@ -231,7 +263,7 @@ impl<'a> Call<'_, '_, 'a> {
         match self.evaluate(0, argument) {
             Ok(partial) if partial.complete => Ok(Partial::complete(Value::Bool(true))),
             Ok(partial) => Ok(self.unresolved(vec![Some(partial.value)])),
-            Err(error) if error.cause().is_missing() => {
+            Err(error) if error.is_missing() => {
                 self.evaluator.met.truncate(before);
                 Ok(Partial::complete(Value::Bool(false)))
             }
@@ -256,11 +288,16 @@ impl<'a> Call<'_, '_, 'a> {
             .value
             .as_str()
             .ok_or_else(|| in_query(wrong_kind("string", query.value.kind()), self))?;
-        let expr = parse::query(text).map_err(|error| in_query(conceal(error), self))?;
+        let expr = parse::query(text, &self.evaluator.budget.limits)
+            .map_err(|error| conceal(error).within(self.frame(0)))?;
         let before = self.evaluator.met.len();
         let found = match object {
             Argument::Tree(node) => self.query(&Cursor::Tree(node), &expr, conceal),
             Argument::Data(value) => self.query(&Cursor::Data(value.clone()), &expr, conceal),
+            Argument::Expr(literal @ (Expr::List(_) | Expr::Object(_))) => {
+                let literal = Cursor::Literal(literal, self.scope);
+                self.query(&literal, &expr, conceal)
+            }
             Argument::Expr(_) => self.evaluate(0, object).and_then(|object| {
                 if object.complete {
                     self.query(&Cursor::Data(object.value), &expr, conceal)
@@ -272,7 +309,7 @@ impl<'a> Call<'_, '_, 'a> {
         match found {
             Ok(partial) if partial.complete => Ok(partial),
             Ok(_) => Ok(self.unresolved_path(object, query.value)),
-            Err(error) if error.cause().is_missing() && self.slot(2).is_some() => {
+            Err(error) if error.is_missing() && self.slot(2).is_some() => {
                 self.evaluator.met.truncate(before);
                 let default = self.required(2)?;
                 let default = self.evaluate(2, default)?;
@@ -317,7 +354,7 @@ fn wrong_kind(expected: &'static str, found: ValueKind) -> Error {
     Cause::UnexpectedType { expected, found }.into()
 }
 
-fn append(_: &Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Value, Error> {
+fn append(_: &mut Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Value, Error> {
     let first = argument(args, 0);
     let items = first
         .as_list()
@@ -325,7 +362,7 @@ fn append(_: &Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Value, E
     Ok(Value::list(items.iter().cloned().chain(args.iter().skip(1).flatten().cloned())))
 }
 
-fn concat(_: &Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Value, Error> {
+fn concat(_: &mut Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Value, Error> {
     let mut bytes = Vec::new();
     for (slot, value) in args.iter().flatten().enumerate() {
         bytes.extend(value.to_plain_text().ok_or_else(|| {
@@ -335,7 +372,30 @@ fn concat(_: &Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Value, E
     Ok(Value::from_bytes(&bytes))
 }
 
-fn json_marshal(_: &Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Value, Error> {
+fn convert_markdown(
+    evaluator: &mut Evaluator<'_>,
+    args: &[Option<Value>],
+    keyword: bool,
+) -> Result<Value, Error> {
+    let names = if keyword { ["to", "content"] } else { ["1", "2"] };
+    let text = |slot: usize| {
+        let value = argument(args, slot);
+        value.as_bytes().map(String::from_utf8_lossy).ok_or_else(|| {
+            let name = names.get(slot).copied().unwrap_or_default();
+            wrong_kind("string", value.kind()).within(Frame::Argument(name.to_owned()))
+        })
+    };
+    let (format, content) = (text(0)?, text(1)?);
+    let converted = match format.as_ref() {
+        "html" => markdown::to_html(&content),
+        "jira" => markdown::to_jira(&content),
+        _ => return Err(Cause::ConvertType.into()),
+    };
+    evaluator.budget.text(converted.len())?;
+    Ok(Value::from(converted))
+}
+
+fn json_marshal(_: &mut Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Value, Error> {
     let value = argument(args, 0);
     if let Some(path) = value.first_unencodable() {
         let error = path.iter().rev().fold(Error::from(Cause::NotEncodable), Error::at);
@@ -344,7 +404,7 @@ fn json_marshal(_: &Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Va
     Ok(Value::from(value.to_marshalled_json()))
 }
 
-fn json_unmarshal(_: &Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Value, Error> {
+fn json_unmarshal(_: &mut Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Value, Error> {
     let value = argument(args, 0);
     let within = |error: Error| error.within(Frame::Argument("1".to_owned()));
     let bytes = value.as_bytes().ok_or_else(|| within(wrong_kind("string", value.kind())))?;
@@ -352,7 +412,7 @@ fn json_unmarshal(_: &Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<
         .map_err(|error| within(Cause::BadJson(error.to_string()).into()))
 }
 
-fn merge(_: &Evaluator<'_>, args: &[Option<Value>], keyword: bool) -> Result<Value, Error> {
+fn merge(_: &mut Evaluator<'_>, args: &[Option<Value>], keyword: bool) -> Result<Value, Error> {
     let mut merged = Map::new();
     if !keyword {
         for (slot, value) in args.iter().flatten().enumerate() {

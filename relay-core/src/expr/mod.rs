@@ -6,10 +6,12 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | `parse`, `syntax` | templates and expressions: text to syntax tree |
+//! | `parse`, `syntax`, `print` | templates and expressions: text to syntax tree and back |
 //! | `tree` | whole trees: JSON data to nodes |
 //! | `evaluate`, `operator`, `function` | the evaluator |
-//! | `query` | the query languages of `GET /spec` |
+//! | `query`, `jsonpath` | the query languages of `GET /spec` |
+//! | `markdown` | what `convertMarkdown` writes |
+//! | `limits` | budgets |
 //! | `resolver`, `environment`, `reference` | where values come from |
 //! | `mention` | what a tree mentions, for static checks |
 //! | `condition` | what the value of a `when` says |
@@ -19,9 +21,13 @@ mod environment;
 mod error;
 mod evaluate;
 mod function;
+mod jsonpath;
+mod limits;
+mod markdown;
 mod mention;
 mod operator;
 mod parse;
+mod print;
 mod query;
 mod reference;
 mod resolver;
@@ -37,6 +43,7 @@ use jiff::Timestamp;
 pub use condition::Decision;
 pub use environment::{Environment, Wanted};
 pub use error::{Cause, Error, Frame};
+pub use limits::Limits;
 pub use mention::Mention;
 pub use query::{Language, Query, UnknownLanguage};
 pub use reference::{Collection, Reference, References};
@@ -107,7 +114,13 @@ impl Expression {
     /// Parses a tree. Never fails: a part that is wrong is an error once evaluation reaches it.
     #[must_use]
     pub fn parse(tree: &Value) -> Self {
-        Self(Arc::new(Node::parse(tree)))
+        Self::parse_within(tree, &Limits::default())
+    }
+
+    /// Parses a tree within these limits. What exceeds them is an error once evaluation reaches it.
+    #[must_use]
+    pub fn parse_within(tree: &Value, limits: &Limits) -> Self {
+        Self(Arc::new(Node::parse(tree, limits)))
     }
 
     /// A tree that is this value and nothing active.
@@ -126,7 +139,9 @@ impl Expression {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Self> {
         match self.0.as_ref() {
-            Node::Map(map) => map.get(key).map(|node| Self(Arc::new(node.clone()))),
+            Node::Map(members) => {
+                tree::member(members, key).map(|node| Self(Arc::new(node.clone())))
+            }
             Node::Data(value) => value.get(key).map(|value| Self::data(value.clone())),
             _ => None,
         }
@@ -147,6 +162,14 @@ impl Expression {
         attempt(environment, |evaluator| evaluator.node(&self.0))
     }
 
+    /// Evaluates this many levels of lists and objects, and leaves what lies below as it was
+    /// written: at depth 1 a reference, call, encoding or template at the top is evaluated, a list
+    /// or object is not.
+    #[must_use]
+    pub fn evaluate_to_depth(&self, depth: usize, environment: &Environment) -> Attempt {
+        attempt(environment, |evaluator| evaluator.node_to_depth(&self.0, depth))
+    }
+
     /// Evaluates a query over the tree with what is known. Only what the query touches is
     /// evaluated.
     #[must_use]
@@ -165,6 +188,22 @@ impl Expression {
         now: Timestamp,
     ) -> Result<Evaluation, ResolveError> {
         resolver::resolve(resolver, now, |environment| self.evaluate(environment)).await
+    }
+
+    /// Evaluates this many levels, as [`Expression::evaluate_to_depth`] does, fetching what they
+    /// refer to.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Expression::resolve`].
+    pub async fn resolve_to_depth(
+        &self,
+        depth: usize,
+        resolver: &dyn Resolver,
+        now: Timestamp,
+    ) -> Result<Evaluation, ResolveError> {
+        let evaluate = |environment: &Environment| self.evaluate_to_depth(depth, environment);
+        resolver::resolve(resolver, now, evaluate).await
     }
 
     /// Evaluates a query over the tree, fetching what it refers to.
@@ -207,10 +246,13 @@ fn attempt(
     let mut evaluator = Evaluator::new(environment);
     let result = run(&mut evaluator);
     let met = std::mem::take(&mut evaluator.met);
-    let result = result.map(|partial| Evaluation {
-        value: partial.value,
-        resolved: select(&met, true),
-        unresolvable: select(&met, false),
+    let result = result.and_then(|partial| {
+        evaluator.budget.value(&partial.value, 0)?;
+        Ok(Evaluation {
+            value: partial.value,
+            resolved: select(&met, true),
+            unresolvable: select(&met, false),
+        })
     });
     Attempt { result, wanted: evaluator.wanted }
 }

@@ -88,7 +88,7 @@ pub(crate) fn truth(value: &Value) -> Option<bool> {
 
 /// text(x): everything but null.
 fn text(value: &Value) -> Option<Vec<u8>> {
-    (!value.is_null()).then(|| value.to_operand_text())
+    (!value.is_null()).then(|| value.to_general_text())
 }
 
 fn both<T>(left: &Value, right: &Value, convert: fn(&Value) -> Option<T>) -> Option<(T, T)> {
@@ -106,14 +106,6 @@ fn from_integer(value: i64) -> Value {
 }
 
 impl Prefix {
-    fn symbol(self) -> &'static str {
-        match self {
-            Self::Negate => "-",
-            Self::Not => "!",
-            Self::Complement => "~",
-        }
-    }
-
     pub(crate) fn apply(self, operand: &Value) -> Result<Value, Error> {
         let result = match self {
             Self::Negate => number(operand).map(|number| Value::from(-number)),
@@ -128,7 +120,7 @@ impl Prefix {
 }
 
 impl Infix {
-    fn symbol(self) -> &'static str {
+    pub(super) fn symbol(self) -> &'static str {
         INFIX.iter().find(|(_, infix, _)| *infix == self).map_or("?", |(symbol, _, _)| symbol)
     }
 

@@ -191,6 +191,7 @@ impl Resolver for StoreResolver {
                     (kind, Value::map(named))
                 }))
             }
+            Collection::Data => Value::from(Map::new()),
             Collection::Outputs => {
                 let mut steps: BTreeMap<Arc<str>, Value> = Map::new();
                 for (step, outputs) in self.journal("output")?.outputs().await? {

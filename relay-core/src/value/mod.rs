@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use secrecy::zeroize::Zeroize;
 
 pub(crate) use json::decode;
-pub use json::{JsonError, MAX_DEPTH, TransferError};
+pub use json::{JsonError, MAX_DEPTH, TransferError, decode_transfer_text, encode_transfer_text};
 pub use number::Number;
 
 /// The members of an object, sorted by key.

@@ -6,22 +6,36 @@ use std::sync::Arc;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
 use super::{Content, Location, Node, Problem, ProblemKind, Stream, Tag};
-use crate::value::MAX_DEPTH;
-
-/// How many nodes a document may have once its aliases are expanded.
-const MAX_NODES: usize = 1_000_000;
+use crate::expr::Limits;
 
 /// Reads all documents of a text.
 #[must_use]
 pub fn read(text: &str) -> Stream {
+    read_within(text, &Limits::default())
+}
+
+/// Reads all documents of a text within these limits; values count with their aliases expanded.
+#[must_use]
+pub fn read_within(text: &str, limits: &Limits) -> Stream {
+    read_documents(text, limits, usize::MAX)
+}
+
+/// Reads the first so many documents of a text.
+pub(super) fn read_documents(text: &str, limits: &Limits, most: usize) -> Stream {
+    if limits.check_text(text.len()).is_err() {
+        let problem = format!("more than {} bytes of text", limits.text);
+        let problem = Problem::new(ProblemKind::Limit, Location::default(), problem);
+        return Stream { documents: Vec::new(), problems: vec![problem] };
+    }
     let mut composer = Composer {
+        limits,
         parser: Parser::new_from_str(text),
         anchors: HashMap::new(),
         open: HashSet::new(),
         problems: Vec::new(),
     };
     let mut documents = Vec::new();
-    if let Err(problem) = composer.stream(&mut documents) {
+    if let Err(problem) = composer.stream(&mut documents, most) {
         composer.problems.push(problem);
     }
     let mut problems = composer.problems;
@@ -30,6 +44,7 @@ pub fn read(text: &str) -> Stream {
 }
 
 struct Composer<'t> {
+    limits: &'t Limits,
     parser: Parser<'t, StrInput<'t>>,
     anchors: HashMap<usize, Node>,
     /// Anchors whose node is not complete yet.
@@ -78,8 +93,8 @@ impl<'t> Composer<'t> {
         }
     }
 
-    fn stream(&mut self, documents: &mut Vec<Node>) -> Result<(), Problem> {
-        loop {
+    fn stream(&mut self, documents: &mut Vec<Node>, most: usize) -> Result<(), Problem> {
+        while documents.len() < most {
             let (event, _) = self.next()?;
             match event {
                 Event::StreamEnd => return Ok(()),
@@ -91,12 +106,13 @@ impl<'t> Composer<'t> {
                 _ => {}
             }
         }
+        Ok(())
     }
 
     fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, Problem> {
         let location = location(span);
-        if depth > MAX_DEPTH {
-            let text = format!("nested more than {MAX_DEPTH} levels deep");
+        if depth > self.limits.nesting() {
+            let text = format!("nested more than {} levels deep", self.limits.nesting());
             return Err(Problem::new(ProblemKind::Limit, location, text));
         }
         crate::stack::grow(|| match event {
@@ -120,7 +136,7 @@ impl<'t> Composer<'t> {
                         break;
                     }
                     let item = self.node(event, span, depth + 1)?;
-                    weight = add_weight(weight, &item)?;
+                    weight = self.add_weight(weight, &item)?;
                     items.push(item);
                 }
                 let tag = tag_of(tag.as_deref());
@@ -136,6 +152,15 @@ impl<'t> Composer<'t> {
             }
             _ => Err(Problem::new(ProblemKind::Syntax, location, "expected a value")),
         })
+    }
+
+    fn add_weight(&self, weight: usize, node: &Node) -> Result<usize, Problem> {
+        let (sum, most) = (weight.saturating_add(node.weight), self.limits.nodes);
+        if sum > most {
+            let text = format!("more than {most} values once aliases are expanded");
+            return Err(Problem::new(ProblemKind::Limit, node.location, text));
+        }
+        Ok(sum)
     }
 
     fn finish(&mut self, anchor: usize, node: Node) -> Node {
@@ -171,8 +196,8 @@ impl<'t> Composer<'t> {
             let key = self.node(event, span, depth + 1)?;
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
-            weight = add_weight(weight, &key)?;
-            weight = add_weight(weight, &value)?;
+            weight = self.add_weight(weight, &key)?;
+            weight = self.add_weight(weight, &value)?;
             if is_merge(&key) {
                 self.merge(&key, &value, &mut merged);
                 continue;
@@ -222,13 +247,4 @@ impl<'t> Composer<'t> {
 fn is_merge(key: &Node) -> bool {
     matches!(key.content.as_ref(), Content::Scalar { text, plain: true } if &**text == "<<")
         && key.tag.is_none()
-}
-
-fn add_weight(weight: usize, node: &Node) -> Result<usize, Problem> {
-    let sum = weight.saturating_add(node.weight);
-    if sum > MAX_NODES {
-        let text = format!("more than {MAX_NODES} values once aliases are expanded");
-        return Err(Problem::new(ProblemKind::Limit, node.location, text));
-    }
-    Ok(sum)
 }

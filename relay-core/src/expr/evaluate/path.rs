@@ -7,8 +7,8 @@ use crate::expr::environment::{Known, Wanted};
 use crate::expr::error::{Cause, Error, Frame};
 use crate::expr::reference::{Collection, Reference};
 use crate::expr::syntax::{Expr, Start};
-use crate::expr::tree::Node;
-use crate::value::{Map, Value};
+use crate::expr::tree::{self, Node};
+use crate::value::{Map, Value, ValueKind};
 
 /// A key of a path. One that was computed may be secret, or come from one.
 struct Key {
@@ -32,11 +32,15 @@ impl Evaluator<'_> {
     ) -> Result<Partial, Error> {
         let mut values = Vec::with_capacity(keys.len());
         for expr in keys {
+            if let Expr::Literal(value) = expr {
+                values.push(Key { computed: false, value: value.clone() });
+                continue;
+            }
             let key = self.expr(expr, scope)?;
             if !key.complete {
                 return Ok(Partial::unresolved(Value::Null));
             }
-            values.push(Key { computed: !matches!(expr, Expr::Literal(_)), value: key.value });
+            values.push(Key { computed: true, value: key.value });
         }
         match (scope.root, start) {
             (None, Start::Root) => self.whole_root(&values),
@@ -58,30 +62,72 @@ impl Evaluator<'_> {
         };
         let mut cursor = from;
         for key in keys {
+            self.budget.step()?;
             cursor = match self.concrete(cursor).map_err(|error| in_path(error, &passed))? {
                 Some(cursor) => cursor,
                 None => return Ok(Partial::unresolved(Value::Null)),
             };
             passed.push(key.frame());
-            cursor = select(cursor, &key.value).map_err(|error| in_path(error, &passed))?;
+            let selected = self.select(cursor, &key.value);
+            cursor = match selected.map_err(|error| in_path(error, &passed))? {
+                Some(cursor) => cursor,
+                None => return Ok(Partial::unresolved(Value::Null)),
+            };
         }
-        match cursor {
-            Cursor::Data(value) => Ok(Partial::complete(value)),
-            Cursor::Tree(node) => self.end(node).map_err(|error| in_path(error, &passed)),
-        }
+        self.end(cursor).map_err(|error| in_path(error, &passed))
     }
 
     /// The value at the end of a path.
-    pub(crate) fn end(&mut self, node: &Node) -> Result<Partial, Error> {
-        let partial = self.node(node)?;
-        let container = matches!(node, Node::List(_) | Node::Map(_));
+    pub(crate) fn end(&mut self, cursor: Cursor<'_>) -> Result<Partial, Error> {
+        let (partial, container) = match cursor {
+            Cursor::Data(value) => return Ok(Partial::complete(value)),
+            Cursor::Tree(node) => (self.node(node)?, matches!(node, Node::List(_) | Node::Map(_))),
+            Cursor::Literal(expr, scope) => {
+                (self.expr(expr, scope)?, matches!(expr, Expr::List(_) | Expr::Object(_)))
+            }
+        };
         Ok(if partial.complete || container { partial } else { Partial::unresolved(Value::Null) })
+    }
+
+    /// The member that a key selects; `None` where an unresolvable key of a literal may be it.
+    pub(crate) fn select<'t>(
+        &mut self,
+        cursor: Cursor<'t>,
+        key: &Value,
+    ) -> Result<Option<Cursor<'t>>, Error> {
+        match cursor {
+            Cursor::Literal(Expr::Object(members), scope) => {
+                let name = key_text(key).ok_or(Cause::BadKeyType(key.kind()))?;
+                let mut found = Err(Cause::UnknownKey(name.clone()).into());
+                for (known, member) in members {
+                    let known = self.expr(known, scope)?;
+                    if !known.complete {
+                        return Ok(None);
+                    }
+                    if known.value.to_general_text() == name.as_bytes() {
+                        found = Ok(Some(Cursor::Literal(member, scope)));
+                    }
+                }
+                found
+            }
+            Cursor::Literal(Expr::List(items), scope) => items
+                .get(index(key, items.len())?)
+                .map(|item| Some(Cursor::Literal(item, scope)))
+                .ok_or_else(|| out_of_bounds(key, items.len())),
+            cursor => select(cursor, key).map(Some),
+        }
     }
 
     /// The cursor with its topmost level evaluated; `None` when that is unresolvable.
     pub(crate) fn concrete<'t>(&mut self, cursor: Cursor<'t>) -> Result<Option<Cursor<'t>>, Error> {
         Ok(match cursor {
-            Cursor::Data(_) | Cursor::Tree(Node::List(_) | Node::Map(_)) => Some(cursor),
+            Cursor::Data(_)
+            | Cursor::Tree(Node::List(_) | Node::Map(_))
+            | Cursor::Literal(Expr::List(_) | Expr::Object(_), _) => Some(cursor),
+            Cursor::Literal(expr, scope) => {
+                let partial = self.expr(expr, scope)?;
+                partial.complete.then_some(Cursor::Data(partial.value))
+            }
             Cursor::Tree(node) => {
                 let partial = self.node(node)?;
                 partial.complete.then_some(Cursor::Data(partial.value))
@@ -97,7 +143,7 @@ impl Evaluator<'_> {
             "connections" => Some(Collection::Connections),
             "outputs" => Some(Collection::Outputs),
             "steps" => None,
-            _ => return Err(Error::from(Cause::UnknownKey(name.to_string())).at(name.as_ref())),
+            _ => return self.source_of_data(name, keys),
         };
         let depth = match collection {
             Some(Collection::Parameters | Collection::Secrets) => 1,
@@ -125,7 +171,7 @@ impl Evaluator<'_> {
             Some(Collection::Secrets) => Reference::Secret { name: first },
             Some(Collection::Connections) => Reference::Connection { kind: first, name: second },
             Some(Collection::Outputs) => Reference::Output { from: first, name: second },
-            None => Reference::Status { action: first, property: second },
+            None | Some(Collection::Data) => Reference::Status { action: first, property: second },
         };
         let Some(value) = self.reference(&reference) else {
             return Ok(Partial::unresolved(Value::Null));
@@ -136,6 +182,16 @@ impl Evaluator<'_> {
         })
     }
 
+    /// A path that starts at the name of a source of data. What is none is an unknown key.
+    fn source_of_data(&mut self, name: &Arc<str>, keys: &[Key]) -> Result<Partial, Error> {
+        match self.reference_if_known(Reference::Data { name: name.clone() }) {
+            Some(data) => {
+                self.descend(Cursor::Data(data), keys).map_err(|error| error.at(name.as_ref()))
+            }
+            None => Err(Error::from(Cause::UnknownKey(name.to_string())).at(name.as_ref())),
+        }
+    }
+
     /// `${$}`: all collections but the statuses.
     fn whole_root(&mut self, keys: &[Key]) -> Result<Partial, Error> {
         if let Some((first, rest)) = keys.split_first() {
@@ -144,8 +200,9 @@ impl Evaluator<'_> {
             })?;
             return self.named(&name.into(), rest);
         }
-        let mut complete = true;
-        let mut map = Map::new();
+        let sources = self.collection(&Collection::Data, None);
+        let mut complete = sources.complete;
+        let mut map = sources.value.as_map().cloned().unwrap_or_default();
         for (name, collection) in [
             ("connections", Collection::Connections),
             ("outputs", Collection::Outputs),
@@ -173,6 +230,22 @@ impl Evaluator<'_> {
         value
     }
 
+    /// The value of a reference that is an error where there is none.
+    fn reference_if_known(&mut self, reference: Reference) -> Option<Value> {
+        match self.environment.get(&reference) {
+            Known::Found(value) => {
+                let value = value.clone();
+                self.met.push((reference, true));
+                Some(value)
+            }
+            Known::Missing => None,
+            Known::NotAsked => {
+                self.wanted.insert(Wanted::Reference(reference));
+                None
+            }
+        }
+    }
+
     fn collection(&mut self, collection: &Collection, member: Option<&Arc<str>>) -> Partial {
         let Some(all) = self.environment.collection(collection) else {
             self.wanted.insert(Wanted::Collection(collection.clone()));
@@ -190,6 +263,7 @@ impl Evaluator<'_> {
                     self.met.push((Reference::Parameter { name: from }, true));
                 }
                 Collection::Secrets => self.met.push((Reference::Secret { name: from }, true)),
+                Collection::Data => self.met.push((Reference::Data { name: from }, true)),
                 Collection::Connections => self.met.extend(
                     names.map(|name| (Reference::Connection { kind: kind.clone(), name }, true)),
                 ),
@@ -218,7 +292,7 @@ pub(crate) fn select<'t>(cursor: Cursor<'t>, key: &Value) -> Result<Cursor<'t>, 
     match cursor {
         Cursor::Tree(Node::Map(map)) => {
             let name = key_text(key).ok_or(Cause::BadKeyType(key.kind()))?;
-            match map.get(name.as_str()) {
+            match tree::member(map, &name) {
                 Some(node) => Ok(Cursor::Tree(node)),
                 None => Err(Cause::UnknownKey(name).into()),
             }
@@ -240,7 +314,7 @@ pub(crate) fn select<'t>(cursor: Cursor<'t>, key: &Value) -> Result<Cursor<'t>, 
             .ok_or_else(|| out_of_bounds(key, items.len())),
         Cursor::Data(other) => Err(Cause::NotIndexable(other.kind()).into()),
         // Everything else was made data before.
-        Cursor::Tree(node) => Err(Cause::NotIndexable(node.source().kind()).into()),
+        Cursor::Tree(_) | Cursor::Literal(..) => Err(Cause::NotIndexable(ValueKind::Null).into()),
     }
 }
 

@@ -55,8 +55,8 @@ impl<'a> Reader<'a> {
             Some(b't') => self.word("true", Value::Bool(true)),
             Some(b'f') => self.word("false", Value::Bool(false)),
             Some(b'"') => Ok(Value::Text(self.string()?.into())),
-            Some(b'[') => self.list(depth),
-            Some(b'{') => self.object(depth),
+            Some(b'[') => crate::stack::grow(|| self.list(depth)),
+            Some(b'{') => crate::stack::grow(|| self.object(depth)),
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(_) => Err(self.error("not a JSON value")),
         }

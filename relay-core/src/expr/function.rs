@@ -221,9 +221,10 @@ impl<'a> Call<'_, '_, 'a> {
     }
 
     fn strict(&mut self, body: StrictBody) -> Result<Partial, Error> {
-        let missing = self.function.required.iter().find(|slot| self.slot(**slot).is_none());
-        if let Some(slot) = missing {
-            self.required(*slot)?;
+        if self.keyword.is_some() {
+            for slot in self.function.required {
+                self.required(*slot)?;
+            }
         }
         let mut complete = true;
         let mut values = Vec::with_capacity(self.slots.len());

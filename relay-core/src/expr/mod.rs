@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `parse`, `syntax`, `print` | templates and expressions: text to syntax tree and back |
 //! | `tree` | whole trees: JSON data to nodes |
-//! | `evaluate`, `operator`, `function` | the evaluator |
+//! | `evaluate`, `operator`, `pattern`, `function` | the evaluator |
 //! | `query`, `jsonpath` | the query languages of `GET /spec` |
 //! | `markdown` | what `convertMarkdown` writes |
 //! | `limits` | budgets |
@@ -27,6 +27,7 @@ mod markdown;
 mod mention;
 mod operator;
 mod parse;
+mod pattern;
 mod print;
 mod query;
 mod reference;

@@ -1,7 +1,7 @@
 //! Operators and the conversions of their operands (`expressions.md` §7.4 and §7.5).
 
 use super::error::{Cause, Error};
-use super::parse;
+use super::{parse, pattern as patterns};
 use crate::value::{Number, Value};
 
 /// A prefix operator.
@@ -229,6 +229,5 @@ fn matches(operator: &'static str, left: &Value, right: &Value) -> Result<bool, 
     let (haystack, pattern) =
         both(left, right, text).ok_or_else(|| operand(operator, left, right))?;
     let pattern = String::from_utf8(pattern).map_err(|_| Cause::BadRegex)?;
-    let regex = regex::bytes::Regex::new(&pattern).map_err(|_| Cause::BadRegex)?;
-    Ok(regex.is_match(&haystack))
+    Ok(patterns::compile(&pattern)?.is_match(&haystack))
 }

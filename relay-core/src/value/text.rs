@@ -104,14 +104,14 @@ impl Value {
                         out.push(',');
                     }
                     line(out, depth + 1);
-                    let _ = write!(out, "{}: ", Self::Text(key.clone()).to_json());
+                    let _ = write!(out, "{}: ", Self::Text(key.clone()).to_marshalled_json());
                     value.write_indented(depth + 1, most, out)?;
                 }
                 line(out, depth);
                 out.push('}');
             }
             Self::Number(number) => out.push_str(&number.to_json()?),
-            scalar => out.push_str(&scalar.to_json()),
+            scalar => out.push_str(&scalar.to_marshalled_json()),
         }
         Some(())
     }

@@ -145,8 +145,8 @@ impl<'t> Composer<'t> {
             }
             Event::MappingStart(anchor, tag) => {
                 self.open.insert(anchor);
-                let (entries, weight) = self.mapping(depth)?;
                 let tag = tag_of(tag.as_deref());
+                let (entries, weight) = self.mapping(depth, tag.as_ref())?;
                 let content = Arc::new(Content::Mapping(entries));
                 Ok(self.finish(anchor, Node { location, anchor: None, tag, content, weight }))
             }
@@ -183,7 +183,16 @@ impl<'t> Composer<'t> {
         Ok(Node { location, anchor, ..target.clone() })
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<(Vec<(Node, Node)>, usize), Problem> {
+    fn mapping(
+        &mut self,
+        depth: usize,
+        tag: Option<&Tag>,
+    ) -> Result<(Vec<(Node, Node)>, usize), Problem> {
+        // The fields of a reference are its shape.
+        let duplicate = match tag {
+            Some(Tag::Local(name)) if !name.starts_with("Fn.") => ProblemKind::BadShape,
+            _ => ProblemKind::DuplicateKey,
+        };
         let mut entries: Vec<(Node, Node)> = Vec::new();
         let mut seen: HashMap<Arc<str>, Location> = HashMap::new();
         let mut merged = Vec::new();
@@ -206,7 +215,7 @@ impl<'t> Composer<'t> {
                 if let Some(first) = seen.get(text) {
                     let line = first.line;
                     let text = format!("the key {text:?} is there already, at line {line}");
-                    self.problems.push(Problem::new(ProblemKind::DuplicateKey, key.location, text));
+                    self.problems.push(Problem::new(duplicate, key.location, text));
                     continue;
                 }
                 seen.insert(text.clone(), key.location);

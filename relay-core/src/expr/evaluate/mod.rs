@@ -11,6 +11,7 @@ use super::environment::{Environment, Known, Wanted};
 use super::error::{Cause, Error, Frame};
 use super::function::{self, Argument};
 use super::limits::Budget;
+use super::operator::Infix;
 use super::reference::Reference;
 use super::syntax::{Arguments, Expr, Part, Template};
 use super::tree::{self, Node};
@@ -185,11 +186,14 @@ impl<'e> Evaluator<'e> {
                 data_arguments(&evaluated)
             }
             active => {
+                let before = self.met.len();
                 let partial = self.node(active)?;
                 if partial.complete {
                     evaluated = partial.value;
                     data_arguments(&evaluated)
                 } else {
+                    // Whether it is reported is for the function to say.
+                    self.met.truncate(before);
                     Arguments::Positional(vec![Argument::Tree(active)])
                 }
             }
@@ -257,6 +261,11 @@ impl<'e> Evaluator<'e> {
                 // Operators walk over their operands and join them.
                 self.budget.value(&left.value, 0)?;
                 self.budget.value(&right.value, 0)?;
+                if matches!(operator, Infix::Match | Infix::NotMatch) {
+                    // Searching takes its time with every byte.
+                    let bytes = left.value.as_bytes().map_or(0, <[u8]>::len);
+                    self.budget.steps(bytes / 64)?;
+                }
                 operator.apply(&left.value, &right.value).map(Partial::complete)
             }
             Expr::Call { function, arguments } => {

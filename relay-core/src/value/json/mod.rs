@@ -123,18 +123,11 @@ impl Value {
         out
     }
 
-    /// JSON as `jsonMarshal` writes it: strings that JSON cannot carry lose what is not UTF-8.
+    /// JSON as `jsonMarshal` writes it: of strings that JSON cannot carry, each byte that is not
+    /// UTF-8 is an escaped U+FFFD.
     pub(crate) fn to_marshalled_json(&self) -> String {
-        fn plain(value: &Value) -> Value {
-            match value {
-                Value::Bytes(bytes) => Value::from(String::from_utf8_lossy(bytes).into_owned()),
-                Value::List(items) => Value::list(items.iter().map(plain)),
-                Value::Map(map) => Value::map(map.iter().map(|(k, v)| (k.clone(), plain(v)))),
-                other => other.clone(),
-            }
-        }
         let mut out = String::new();
-        plain(self).write_json(Strings::Plain, &mut out);
+        self.write_json(Strings::Plain, &mut out);
         out
     }
 
@@ -164,7 +157,8 @@ impl Value {
                 write_encoded(text.as_bytes(), out);
             }
             Self::Text(text) => write_string(text, out),
-            Self::Bytes(bytes) => write_encoded(bytes, out),
+            Self::Bytes(bytes) if strings == Strings::Transfer => write_encoded(bytes, out),
+            Self::Bytes(bytes) => write_lossy(bytes, out),
             Self::Time(time) => write_string(&time.to_string(), out),
             Self::List(items) => {
                 out.push('[');
@@ -267,8 +261,22 @@ fn write_encoded(bytes: &[u8], out: &mut String) {
     let _ = write!(out, r#"{{"$encoding":"base64","data":"{}"}}"#, STANDARD.encode(bytes));
 }
 
+fn write_lossy(bytes: &[u8], out: &mut String) {
+    out.push('"');
+    for chunk in bytes.utf8_chunks() {
+        write_escaped(chunk.valid(), out);
+        out.extend(chunk.invalid().iter().map(|_| "\\ufffd"));
+    }
+    out.push('"');
+}
+
 fn write_string(text: &str, out: &mut String) {
     out.push('"');
+    write_escaped(text, out);
+    out.push('"');
+}
+
+fn write_escaped(text: &str, out: &mut String) {
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
@@ -282,7 +290,6 @@ fn write_string(text: &str, out: &mut String) {
             c => out.push(c),
         }
     }
-    out.push('"');
 }
 
 #[cfg(test)]

@@ -117,19 +117,17 @@ impl Budget {
             Value::List(items) => {
                 self.limits.check_nesting(depth)?;
                 self.node()?;
-                for item in items.iter() {
-                    self.value(item, depth + 1)?;
-                }
-                Ok(())
+                crate::stack::grow(|| items.iter().try_for_each(|item| self.value(item, depth + 1)))
             }
             Value::Map(map) => {
                 self.limits.check_nesting(depth)?;
                 self.node()?;
-                for (key, member) in map.iter() {
-                    self.text(key.len())?;
-                    self.value(member, depth + 1)?;
-                }
-                Ok(())
+                crate::stack::grow(|| {
+                    map.iter().try_for_each(|(key, member)| {
+                        self.text(key.len())?;
+                        self.value(member, depth + 1)
+                    })
+                })
             }
             scalar => {
                 self.node()?;

@@ -41,8 +41,8 @@ pub enum Mention {
 pub(crate) fn in_node(node: &Node, found: &mut Vec<Mention>) {
     crate::stack::grow(|| match node {
         Node::Data(_) => {}
-        Node::List(items) => items.iter().for_each(|item| in_node(item, found)),
-        Node::Map(members) => members.iter().for_each(|(_, member)| in_node(member, found)),
+        Node::List(items, _) => items.iter().for_each(|item| in_node(item, found)),
+        Node::Map(members, _) => members.iter().for_each(|(_, member)| in_node(member, found)),
         Node::Template(template) => {
             for part in &template.parts {
                 if let Part::Expr(expr) = part {
@@ -60,8 +60,8 @@ pub(crate) fn in_node(node: &Node, found: &mut Vec<Mention>) {
         Node::Encoded { data, .. } => in_node(data, found),
         Node::Call { function, arguments, .. } => {
             match arguments.as_ref() {
-                Node::List(items) => positional(function, items.len(), found),
-                Node::Map(members) => {
+                Node::List(items, _) => positional(function, items.len(), found),
+                Node::Map(members, _) => {
                     let names: Vec<_> = members.iter().map(|(name, _)| name).collect();
                     keywords(function, &names, found);
                 }

@@ -13,9 +13,9 @@ use crate::value::{Map, Value};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Node {
     Data(Value),
-    List(Vec<Self>),
+    List(Vec<Self>, Value),
     /// Members sorted by key.
-    Map(Vec<(Arc<str>, Self)>),
+    Map(Vec<(Arc<str>, Self)>, Value),
     Template(Template),
     Reference {
         reference: Reference,
@@ -55,12 +55,10 @@ impl Node {
     pub(crate) fn source(&self) -> Value {
         match self {
             Self::Data(value) => value.clone(),
-            Self::List(items) => Value::list(items.iter().map(Self::source)),
-            Self::Map(members) => {
-                Value::map(members.iter().map(|(key, member)| (key.clone(), member.source())))
-            }
             Self::Template(template) => Value::Text(template.source.clone()),
-            Self::Reference { source, .. }
+            Self::List(_, source)
+            | Self::Map(_, source)
+            | Self::Reference { source, .. }
             | Self::Lookup { source, .. }
             | Self::Encoded { source, .. }
             | Self::Call { source, .. }
@@ -93,7 +91,7 @@ impl Parser<'_> {
         }
         match value {
             Value::Text(text) if text.contains("${") => self.template(value, text),
-            Value::List(items) => crate::stack::grow(|| self.list(items, depth)),
+            Value::List(items) => crate::stack::grow(|| self.list(value, items, depth)),
             Value::Map(map) => crate::stack::grow(|| self.map(value, map, depth)),
             _ => None,
         }
@@ -121,7 +119,7 @@ impl Parser<'_> {
         }
     }
 
-    fn list(&mut self, items: &[Value], depth: usize) -> Option<Node> {
+    fn list(&mut self, value: &Value, items: &[Value], depth: usize) -> Option<Node> {
         let mut nodes: Option<Vec<Node>> = None;
         for (index, item) in items.iter().enumerate() {
             match (self.active(item, depth + 1), &mut nodes) {
@@ -136,7 +134,7 @@ impl Parser<'_> {
                 }
             }
         }
-        nodes.map(Node::List)
+        nodes.map(|nodes| Node::List(nodes, value.clone()))
     }
 
     fn map(&mut self, value: &Value, map: &Map, depth: usize) -> Option<Node> {
@@ -175,7 +173,7 @@ impl Parser<'_> {
                 }
             }
         }
-        nodes.map(Node::Map)
+        nodes.map(|nodes| Node::Map(nodes, value.clone()))
     }
 
     fn reference(&self, kind: &str, source: &Value) -> Option<Node> {

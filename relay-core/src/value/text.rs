@@ -29,7 +29,7 @@ impl Value {
                     if index > 0 {
                         out.push(b' ');
                     }
-                    item.write_general(out);
+                    crate::stack::grow(|| item.write_general(out));
                 }
                 out.push(b']');
             }
@@ -41,7 +41,7 @@ impl Value {
                     }
                     out.extend_from_slice(key.as_bytes());
                     out.push(b':');
-                    value.write_general(out);
+                    crate::stack::grow(|| value.write_general(out));
                 }
                 out.push(b']');
             }
@@ -92,7 +92,7 @@ impl Value {
                         out.push(',');
                     }
                     line(out, depth + 1);
-                    item.write_indented(depth + 1, most, out)?;
+                    crate::stack::grow(|| item.write_indented(depth + 1, most, out))?;
                 }
                 line(out, depth);
                 out.push(']');
@@ -105,7 +105,7 @@ impl Value {
                     }
                     line(out, depth + 1);
                     let _ = write!(out, "{}: ", Self::Text(key.clone()).to_marshalled_json());
-                    value.write_indented(depth + 1, most, out)?;
+                    crate::stack::grow(|| value.write_indented(depth + 1, most, out))?;
                 }
                 line(out, depth);
                 out.push('}');

@@ -84,14 +84,14 @@ impl<'e> Evaluator<'e> {
         }
         match node {
             Node::Data(value) => return Ok(Partial::complete(value.clone())),
-            Node::List(_) | Node::Map(_) if depth == 1 => {
+            Node::List(..) | Node::Map(..) if depth == 1 => {
                 return Ok(Partial::complete(node.source()));
             }
             _ => {}
         }
         crate::stack::grow(|| match node {
             Node::Data(value) => Ok(Partial::complete(value.clone())),
-            Node::List(items) => {
+            Node::List(items, _) => {
                 let mut complete = true;
                 let mut values = Vec::with_capacity(items.len());
                 for (index, item) in items.iter().enumerate() {
@@ -102,7 +102,7 @@ impl<'e> Evaluator<'e> {
                 }
                 Ok(Partial { value: Value::from(values), complete })
             }
-            Node::Map(members) => {
+            Node::Map(members, _) => {
                 let mut complete = true;
                 let mut values = Vec::with_capacity(members.len());
                 for (key, member) in members {
@@ -177,8 +177,10 @@ impl<'e> Evaluator<'e> {
         // One level of the arguments decides whether they are positional or keywords.
         let evaluated;
         let arguments = match arguments {
-            Node::List(items) => Arguments::Positional(items.iter().map(Argument::Tree).collect()),
-            Node::Map(members) => Arguments::Keyword(
+            Node::List(items, _) => {
+                Arguments::Positional(items.iter().map(Argument::Tree).collect())
+            }
+            Node::Map(members, _) => Arguments::Keyword(
                 members.iter().map(|(key, node)| (key.clone(), Argument::Tree(node))).collect(),
             ),
             Node::Data(value) => {

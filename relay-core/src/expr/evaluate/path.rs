@@ -81,7 +81,9 @@ impl Evaluator<'_> {
     pub(crate) fn end(&mut self, cursor: Cursor<'_>) -> Result<Partial, Error> {
         let (partial, container) = match cursor {
             Cursor::Data(value) => return Ok(Partial::complete(value)),
-            Cursor::Tree(node) => (self.node(node)?, matches!(node, Node::List(_) | Node::Map(_))),
+            Cursor::Tree(node) => {
+                (self.node(node)?, matches!(node, Node::List(..) | Node::Map(..)))
+            }
             Cursor::Literal(expr, scope) => {
                 (self.expr(expr, scope)?, matches!(expr, Expr::List(_) | Expr::Object(_)))
             }
@@ -122,7 +124,7 @@ impl Evaluator<'_> {
     pub(crate) fn concrete<'t>(&mut self, cursor: Cursor<'t>) -> Result<Option<Cursor<'t>>, Error> {
         Ok(match cursor {
             Cursor::Data(_)
-            | Cursor::Tree(Node::List(_) | Node::Map(_))
+            | Cursor::Tree(Node::List(..) | Node::Map(..))
             | Cursor::Literal(Expr::List(_) | Expr::Object(_), _) => Some(cursor),
             Cursor::Literal(expr, scope) => {
                 let partial = self.expr(expr, scope)?;
@@ -283,6 +285,8 @@ impl Evaluator<'_> {
 fn key_text(key: &Value) -> Option<String> {
     match key {
         Value::Text(text) => Some(text.as_ref().to_owned()),
+        // Names are text: one that is not finds nothing.
+        Value::Bytes(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
         Value::Number(number) => Some(number.to_plain()),
         _ => None,
     }
@@ -290,14 +294,14 @@ fn key_text(key: &Value) -> Option<String> {
 
 pub(crate) fn select<'t>(cursor: Cursor<'t>, key: &Value) -> Result<Cursor<'t>, Error> {
     match cursor {
-        Cursor::Tree(Node::Map(map)) => {
+        Cursor::Tree(Node::Map(map, _)) => {
             let name = key_text(key).ok_or(Cause::BadKeyType(key.kind()))?;
             match tree::member(map, &name) {
                 Some(node) => Ok(Cursor::Tree(node)),
                 None => Err(Cause::UnknownKey(name).into()),
             }
         }
-        Cursor::Tree(Node::List(items)) => items
+        Cursor::Tree(Node::List(items, _)) => items
             .get(index(key, items.len())?)
             .map(Cursor::Tree)
             .ok_or_else(|| out_of_bounds(key, items.len())),
@@ -325,6 +329,7 @@ fn out_of_bounds(key: &Value, length: usize) -> Error {
 #[expect(clippy::cast_possible_truncation, reason = "indexes are cut towards zero by rule")]
 fn integer(key: &Value) -> Option<i64> {
     match key {
+        Value::Number(number) if number.as_f64().is_nan() => Some(i64::MAX),
         Value::Number(number) => Some(number.as_f64() as i64),
         Value::Text(text) => text.parse::<i32>().ok().map(i64::from),
         _ => None,
@@ -334,7 +339,9 @@ fn integer(key: &Value) -> Option<i64> {
 /// The position that an index means: negative ones count from the end.
 fn index(key: &Value, length: usize) -> Result<usize, Error> {
     let index = integer(key).ok_or_else(|| match key {
-        Value::Text(text) => Cause::BadStringIndex(text.to_string()),
+        Value::Text(_) | Value::Bytes(_) => {
+            Cause::BadStringIndex(key_text(key).unwrap_or_default())
+        }
         other => Cause::BadIndexType(other.kind()),
     })?;
     let bounds = || Error::from(Cause::IndexOutOfBounds { index, length });

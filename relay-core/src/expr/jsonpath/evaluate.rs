@@ -164,7 +164,7 @@ impl<'t> Place<'_, 't> {
             Found::Nothing => Ok(Vec::new()),
             Found::Many(cursors) => Ok(cursors),
             Found::One(cursor) => Ok(match cursor {
-                Cursor::Tree(Node::List(_)) | Cursor::Data(Value::List(_)) => members(&cursor),
+                Cursor::Tree(Node::List(..)) | Cursor::Data(Value::List(_)) => members(&cursor),
                 _ => Vec::new(),
             }),
         }
@@ -288,8 +288,8 @@ impl<'t> Place<'_, 't> {
             return Ok(None);
         };
         let items = match self.current {
-            Cursor::Tree(Node::List(_)) | Cursor::Data(Value::List(_)) => members(self.current),
-            Cursor::Tree(Node::Map(_)) | Cursor::Data(Value::Map(_)) => {
+            Cursor::Tree(Node::List(..)) | Cursor::Data(Value::List(_)) => members(self.current),
+            Cursor::Tree(Node::Map(..)) | Cursor::Data(Value::Map(_)) => {
                 return Ok(Some(Vec::new()));
             }
             _ => return Ok(None),
@@ -331,8 +331,8 @@ fn integer(value: &Value) -> Option<i64> {
 
 fn members<'t>(cursor: &Cursor<'t>) -> Vec<Cursor<'t>> {
     match cursor {
-        Cursor::Tree(Node::List(items)) => items.iter().map(Cursor::Tree).collect(),
-        Cursor::Tree(Node::Map(members)) => {
+        Cursor::Tree(Node::List(items, _)) => items.iter().map(Cursor::Tree).collect(),
+        Cursor::Tree(Node::Map(members, _)) => {
             members.iter().map(|(_, member)| Cursor::Tree(member)).collect()
         }
         Cursor::Data(Value::List(items)) => items.iter().cloned().map(Cursor::Data).collect(),

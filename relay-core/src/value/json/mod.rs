@@ -134,7 +134,7 @@ impl Value {
     /// The path of the first number that JSON cannot carry, if there is one.
     #[must_use]
     pub fn first_unencodable(&self) -> Option<Vec<String>> {
-        match self {
+        crate::stack::grow(|| match self {
             Self::Number(number) => number.to_json().is_none().then(Vec::new),
             Self::List(items) => items.iter().enumerate().find_map(|(index, item)| {
                 item.first_unencodable().map(|path| prefixed(index.to_string(), path))
@@ -143,7 +143,7 @@ impl Value {
                 value.first_unencodable().map(|path| prefixed(key.to_string(), path))
             }),
             _ => None,
-        }
+        })
     }
 
     fn write_json(&self, strings: Strings, out: &mut String) {
@@ -166,7 +166,7 @@ impl Value {
                     if index > 0 {
                         out.push(',');
                     }
-                    item.write_json(strings, out);
+                    crate::stack::grow(|| item.write_json(strings, out));
                 }
                 out.push(']');
             }
@@ -178,7 +178,7 @@ impl Value {
                     }
                     write_string(key, out);
                     out.push(':');
-                    value.write_json(strings, out);
+                    crate::stack::grow(|| value.write_json(strings, out));
                 }
                 out.push('}');
             }

@@ -105,7 +105,7 @@ fn in_expr(expr: &Expr, names: bool, found: &mut Vec<Mention>) {
             }
             arguments.iter().for_each(|argument| in_expr(argument, names, found));
         }
-        Expr::Path { root, keys } => {
+        Expr::Path { root, keys, .. } => {
             if names {
                 path(root, keys, found);
             }

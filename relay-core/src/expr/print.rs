@@ -61,7 +61,7 @@ impl Display for Expr {
                 }
                 f.write_char(')')
             }
-            Self::Path { root, keys } => {
+            Self::Path { root, keys, .. } => {
                 match root {
                     Start::Root => f.write_char('$')?,
                     Start::Name(name) => f.write_str(name)?,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::operator::{Infix, Prefix};
+use super::reference::Reference;
 use crate::value::Value;
 
 /// A template: text with expressions in it.
@@ -25,9 +26,43 @@ pub(crate) enum Expr {
     Object(Vec<(Self, Self)>),
     Prefix(Prefix, Box<Self>),
     Infix(Infix, Box<Self>, Box<Self>),
-    Call { function: Arc<str>, arguments: Arguments<Self> },
-    Path { root: Start, keys: Vec<Self> },
+    Call {
+        function: Arc<str>,
+        arguments: Arguments<Self>,
+    },
+    Path {
+        root: Start,
+        keys: Vec<Self>,
+        /// What the path starts with in a template, where all its keys are constant.
+        reference: Option<Reference>,
+    },
     Pipe(Box<Self>, Box<Self>),
+}
+
+impl Expr {
+    pub(crate) fn path(root: Start, keys: Vec<Self>) -> Self {
+        let reference = reference(&root, &keys);
+        Self::Path { root, keys, reference }
+    }
+}
+
+fn reference(root: &Start, keys: &[Expr]) -> Option<Reference> {
+    if !keys.iter().all(|key| matches!(key, Expr::Literal(_))) {
+        return None;
+    }
+    let name = |index: usize| match keys.get(index) {
+        Some(Expr::Literal(Value::Text(name))) => Some(name.clone()),
+        _ => None,
+    };
+    let Start::Name(root) = root else { return None };
+    Some(match root.as_ref() {
+        "parameters" => Reference::Parameter { name: name(0)? },
+        "secrets" => Reference::Secret { name: name(0)? },
+        "connections" => Reference::Connection { kind: name(0)?, name: name(1)? },
+        "outputs" => Reference::Output { from: name(0)?, name: name(1)? },
+        "steps" => Reference::Status { action: name(0)?, property: name(1)? },
+        _ => return None,
+    })
 }
 
 /// Where a path starts: at `$`, the whole root, or at a member of it.

@@ -289,7 +289,10 @@ impl<'e> Evaluator<'e> {
                 }
                 Ok(called)
             }
-            Expr::Path { root, keys } => self.path(root, keys, scope),
+            Expr::Path { root, keys, reference: Some(reference) } if scope.root.is_none() => {
+                self.constant_path(root, reference, keys)
+            }
+            Expr::Path { root, keys, .. } => self.path(root, keys, scope),
             Expr::Pipe(left, right) => {
                 let left = self.expr(left, scope)?;
                 if !left.complete {

@@ -1,5 +1,6 @@
 //! Paths: from names and documents to members (`expressions.md` §5 and §7.3).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{Cursor, Evaluator, Partial, Scope};
@@ -11,19 +12,61 @@ use crate::expr::tree::{self, Node};
 use crate::value::{Map, Value, ValueKind};
 
 /// A key of a path. One that was computed may be secret, or come from one.
-struct Key {
-    value: Value,
+struct Key<'k> {
+    value: Cow<'k, Value>,
     computed: bool,
 }
 
-impl Key {
+impl<'k> Key<'k> {
+    fn constant(value: &'k Value) -> Self {
+        Self { value: Cow::Borrowed(value), computed: false }
+    }
+
     fn frame(&self) -> Frame {
         let text = key_text(&self.value).unwrap_or_else(|| format!("<{}>", self.value.kind()));
         if self.computed { Frame::Computed(text) } else { Frame::Path(text) }
     }
 }
 
+/// The error with the keys around it that were passed.
+fn in_path(error: Error, passed: &[Key<'_>]) -> Error {
+    passed.iter().rev().map(Key::frame).fold(error, Error::within)
+}
+
 impl Evaluator<'_> {
+    /// A path in a template that starts with this reference and has constant keys only.
+    pub(super) fn constant_path(
+        &mut self,
+        start: &Start,
+        reference: &Reference,
+        keys: &[Expr],
+    ) -> Result<Partial, Error> {
+        let Some(value) = self.reference(reference) else {
+            return Ok(Partial::unresolved(Value::Null));
+        };
+        let depth = match reference {
+            Reference::Parameter { .. } | Reference::Secret { .. } => 1,
+            _ => 2,
+        };
+        if keys.len() <= depth {
+            return Ok(Partial::complete(value));
+        }
+        let constants = keys.iter().filter_map(|key| match key {
+            Expr::Literal(value) => Some(Key::constant(value)),
+            _ => None,
+        });
+        let keys: Vec<_> = constants.collect();
+        let (passed, rest) = keys.split_at_checked(depth).unwrap_or_default();
+        let found = self.descend(Cursor::Data(value), rest);
+        found.map_err(|error| {
+            let error = in_path(error, passed);
+            match start {
+                Start::Name(name) => error.at(name.as_ref()),
+                Start::Root => error,
+            }
+        })
+    }
+
     pub(super) fn path(
         &mut self,
         start: &Start,
@@ -33,21 +76,22 @@ impl Evaluator<'_> {
         let mut values = Vec::with_capacity(keys.len());
         for expr in keys {
             if let Expr::Literal(value) = expr {
-                values.push(Key { computed: false, value: value.clone() });
+                values.push(Key::constant(value));
                 continue;
             }
             let key = self.expr(expr, scope)?;
             if !key.complete {
                 return Ok(Partial::unresolved(Value::Null));
             }
-            values.push(Key { computed: true, value: key.value });
+            values.push(Key { computed: true, value: Cow::Owned(key.value) });
         }
         match (scope.root, start) {
             (None, Start::Root) => self.whole_root(&values),
             (None, Start::Name(name)) => self.named(name, &values),
             (Some(root), Start::Root) => self.descend(root.clone(), &values),
             (Some(root), Start::Name(name)) => {
-                values.insert(0, Key { computed: false, value: Value::Text(name.clone()) });
+                let name = Value::Text(name.clone());
+                values.insert(0, Key::constant(&name));
                 self.descend(root.clone(), &values)
             }
         }
@@ -55,26 +99,22 @@ impl Evaluator<'_> {
 
     /// Follows keys through trees and data, and evaluates what is there. A container whose members
     /// are partly unresolvable is given as far as it goes; anything else unresolvable is null.
-    fn descend(&mut self, from: Cursor<'_>, keys: &[Key]) -> Result<Partial, Error> {
-        let mut passed = Vec::new();
-        let in_path = |error: Error, passed: &[Frame]| {
-            passed.iter().rev().cloned().fold(error, Error::within)
-        };
+    fn descend(&mut self, from: Cursor<'_>, keys: &[Key<'_>]) -> Result<Partial, Error> {
         let mut cursor = from;
-        for key in keys {
+        for (index, key) in keys.iter().enumerate() {
+            let passed = |count: usize| keys.get(..count).unwrap_or_default();
             self.budget.step()?;
-            cursor = match self.concrete(cursor).map_err(|error| in_path(error, &passed))? {
+            cursor = match self.concrete(cursor).map_err(|error| in_path(error, passed(index)))? {
                 Some(cursor) => cursor,
                 None => return Ok(Partial::unresolved(Value::Null)),
             };
-            passed.push(key.frame());
             let selected = self.select(cursor, &key.value);
-            cursor = match selected.map_err(|error| in_path(error, &passed))? {
+            cursor = match selected.map_err(|error| in_path(error, passed(index + 1)))? {
                 Some(cursor) => cursor,
                 None => return Ok(Partial::unresolved(Value::Null)),
             };
         }
-        self.end(cursor).map_err(|error| in_path(error, &passed))
+        self.end(cursor).map_err(|error| in_path(error, keys))
     }
 
     /// The value at the end of a path.
@@ -138,7 +178,7 @@ impl Evaluator<'_> {
     }
 
     /// A path that starts at a name of a template.
-    fn named(&mut self, name: &Arc<str>, keys: &[Key]) -> Result<Partial, Error> {
+    fn named(&mut self, name: &Arc<str>, keys: &[Key<'_>]) -> Result<Partial, Error> {
         let collection = match name.as_ref() {
             "parameters" => Some(Collection::Parameters),
             "secrets" => Some(Collection::Secrets),
@@ -179,13 +219,12 @@ impl Evaluator<'_> {
             return Ok(Partial::unresolved(Value::Null));
         };
         let (passed, rest) = keys.split_at_checked(depth).unwrap_or_default();
-        self.descend(Cursor::Data(value), rest).map_err(|error| {
-            passed.iter().rev().map(Key::frame).fold(error, Error::within).at(name.as_ref())
-        })
+        self.descend(Cursor::Data(value), rest)
+            .map_err(|error| in_path(error, passed).at(name.as_ref()))
     }
 
     /// A path that starts at the name of a source of data. What is none is an unknown key.
-    fn source_of_data(&mut self, name: &Arc<str>, keys: &[Key]) -> Result<Partial, Error> {
+    fn source_of_data(&mut self, name: &Arc<str>, keys: &[Key<'_>]) -> Result<Partial, Error> {
         match self.reference_if_known(Reference::Data { name: name.clone() }) {
             Some(data) => {
                 self.descend(Cursor::Data(data), keys).map_err(|error| error.at(name.as_ref()))
@@ -195,7 +234,7 @@ impl Evaluator<'_> {
     }
 
     /// `${$}`: all collections but the statuses.
-    fn whole_root(&mut self, keys: &[Key]) -> Result<Partial, Error> {
+    fn whole_root(&mut self, keys: &[Key<'_>]) -> Result<Partial, Error> {
         if let Some((first, rest)) = keys.split_first() {
             let name = key_text(&first.value).ok_or_else(|| {
                 Error::from(Cause::BadKeyType(first.value.kind())).within(first.frame())

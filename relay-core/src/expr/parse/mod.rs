@@ -261,7 +261,7 @@ fn path(input: &mut Input<'_>, root: Start, depth: Depth) -> Parsed<Expr> {
             });
         } else {
             input.reset(&before);
-            return Ok(Expr::Path { root, keys });
+            return Ok(Expr::path(root, keys));
         }
     }
 }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod drawing;
 #[cfg(test)]
+mod eval;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod graph;

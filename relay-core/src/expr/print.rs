@@ -120,10 +120,11 @@ pub(super) fn literal(value: &Value, f: &mut fmt::Formatter<'_>) -> fmt::Result 
         Value::Bool(value) => write!(f, "{value}"),
         Value::Number(number) => {
             let value = number.as_f64();
+            // No number is written like these, but text is that becomes them.
             if value.is_nan() {
-                f.write_str("(0 / 0)")
+                f.write_str("-'nan'")
             } else if value.is_infinite() {
-                f.write_str(if value > 0.0 { "(1 / 0)" } else { "(-1 / 0)" })
+                f.write_str(if value > 0.0 { "-'-inf'" } else { "-'inf'" })
             } else {
                 f.write_str(&number.to_plain())
             }

@@ -27,6 +27,7 @@ fn literal() -> impl Strategy<Value = String> {
         Just("'\\xff\\n\\''".to_owned()),
         Just("`raw`".to_owned()),
         Just("null".to_owned()),
+        Just("1 / 0".to_owned()),
         Just("true".to_owned()),
     ]
 }

@@ -1,5 +1,6 @@
 //! The relay command line. Under the name `ni` it is the client that steps use.
 
+mod eval;
 mod files;
 mod graph;
 mod preparation;
@@ -74,6 +75,11 @@ enum Command {
         #[arg(long, value_enum)]
         format: Option<graph::Format>,
     },
+    /// Evaluate an expression or a document
+    ///
+    /// Shows the value, what of it could not be resolved, and where an error sits; secrets are
+    /// hidden. Exit codes: 0 complete, 1 an error, 2 something cannot be read, 3 incomplete.
+    Eval(Box<eval::Options>),
 }
 
 fn main() -> ExitCode {
@@ -100,6 +106,7 @@ async fn relay() -> u8 {
         Command::Run(options) => run::run(&options, arguments.out).await,
         Command::Validate { files, strict } => validate::validate(&files, strict, arguments.out),
         Command::Graph { file, format } => graph::graph(&file, format, arguments.out),
+        Command::Eval(options) => eval::eval(&options, arguments.out).await,
     }
 }
 

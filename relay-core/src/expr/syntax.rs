@@ -33,7 +33,7 @@ pub(crate) enum Expr {
     Path {
         root: Start,
         keys: Vec<Self>,
-        /// What the path starts with in a template, where all its keys are constant.
+        /// What the path is in a template, where it names one thing by constants.
         reference: Option<Reference>,
     },
     Pipe(Box<Self>, Box<Self>),
@@ -47,20 +47,21 @@ impl Expr {
 }
 
 fn reference(root: &Start, keys: &[Expr]) -> Option<Reference> {
-    if !keys.iter().all(|key| matches!(key, Expr::Literal(_))) {
-        return None;
-    }
-    let name = |index: usize| match keys.get(index) {
-        Some(Expr::Literal(Value::Text(name))) => Some(name.clone()),
+    let text = |key: &Expr| match key {
+        Expr::Literal(Value::Text(name)) => Some(name.clone()),
         _ => None,
     };
     let Start::Name(root) = root else { return None };
-    Some(match root.as_ref() {
-        "parameters" => Reference::Parameter { name: name(0)? },
-        "secrets" => Reference::Secret { name: name(0)? },
-        "connections" => Reference::Connection { kind: name(0)?, name: name(1)? },
-        "outputs" => Reference::Output { from: name(0)?, name: name(1)? },
-        "steps" => Reference::Status { action: name(0)?, property: name(1)? },
+    Some(match (root.as_ref(), keys) {
+        ("parameters", [name]) => Reference::Parameter { name: text(name)? },
+        ("secrets", [name]) => Reference::Secret { name: text(name)? },
+        ("connections", [kind, name]) => {
+            Reference::Connection { kind: text(kind)?, name: text(name)? }
+        }
+        ("outputs", [from, name]) => Reference::Output { from: text(from)?, name: text(name)? },
+        ("steps", [action, property]) => {
+            Reference::Status { action: text(action)?, property: text(property)? }
+        }
         _ => return None,
     })
 }

@@ -22,7 +22,10 @@ impl Value {
             Self::Number(number) => out.extend_from_slice(number.to_general().as_bytes()),
             Self::Text(text) => out.extend_from_slice(text.as_bytes()),
             Self::Bytes(bytes) => out.extend_from_slice(bytes),
-            Self::Time(time) => out.extend_from_slice(time.to_string().as_bytes()),
+            Self::Time(time) => {
+                let text = time.strftime("%Y-%m-%d %H:%M:%S%.f +0000 UTC").to_string();
+                out.extend_from_slice(text.as_bytes());
+            }
             Self::List(items) => {
                 out.push(b'[');
                 for (index, item) in items.iter().enumerate() {

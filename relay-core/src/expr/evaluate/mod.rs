@@ -1,7 +1,9 @@
 //! The evaluator: pure, synchronous, total.
 
+mod names;
 mod path;
 
+pub(crate) use names::Named;
 pub(crate) use path::select;
 
 use std::collections::BTreeSet;
@@ -41,6 +43,8 @@ impl Partial {
 pub(crate) enum Cursor<'t> {
     Tree(&'t Node),
     Data(Value),
+    /// Among the names of a template.
+    Named(Named),
     /// A list or object literal, of which only what lies on the path is evaluated.
     Literal(&'t Expr, Scope<'t>),
 }
@@ -289,8 +293,8 @@ impl<'e> Evaluator<'e> {
                 }
                 Ok(called)
             }
-            Expr::Path { root, keys, reference: Some(reference) } if scope.root.is_none() => {
-                self.constant_path(root, reference, keys)
+            Expr::Path { reference: Some(reference), .. } if scope.root.is_none() => {
+                self.end(Cursor::Named(Named::Reference(reference.clone())))
             }
             Expr::Path { root, keys, .. } => self.path(root, keys, scope),
             Expr::Pipe(left, right) => {

@@ -45,7 +45,7 @@ fn expression() -> impl Strategy<Value = String> {
             inner.clone().prop_map(|inner| format!("/* c */ -({inner})")),
             inner.clone().prop_map(|inner| format!("!({inner})")),
             list.clone().prop_map(|items| format!("[{}]", items.join(",, "))),
-            (name(), list.clone()).prop_map(|(f, items)| format!("{f}({})", items.join(", "))),
+            (name(), list).prop_map(|(f, items)| format!("{f}({})", items.join(", "))),
             (name(), inner.clone()).prop_map(|(f, item)| format!("{f}(k: {item}, l : 1)")),
             (name(), inner.clone(), name()).prop_map(|(a, key, b)| format!("{a}[{key}].{b}.2")),
             (inner.clone(), inner).prop_map(|(k, v)| format!("{{({k}): {v},}}")),

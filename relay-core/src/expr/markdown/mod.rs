@@ -1,6 +1,7 @@
 //! What `convertMarkdown` writes (`expressions.md` §8.1). Markdown is read by `pulldown-cmark`;
 //! the two renderers are ours, since clients compare the text.
 
+mod escape;
 mod html;
 mod jira;
 mod link;

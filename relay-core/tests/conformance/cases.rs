@@ -1,7 +1,9 @@
 //! The format of the case files: reading them, and comparing what was got with what is expected.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 
+use futures::FutureExt as _;
 use relay_core::Value;
 
 const OURS: &[&str] =
@@ -147,7 +149,13 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn note(&mut self, case: &Case, got: &Value) {
+    /// Runs one case: one that panics fails alone.
+    pub(crate) async fn run(&mut self, case: &Case, run: impl Future<Output = Value>) {
+        let got = AssertUnwindSafe(run).catch_unwind().await;
+        self.note(case, &got.unwrap_or_else(|_| Value::map([("panicked", true.into())])));
+    }
+
+    fn note(&mut self, case: &Case, got: &Value) {
         let expected = case.get("expect").unwrap_or(&Value::Null).to_json();
         if case.agrees(got) {
             self.passed += 1;

@@ -64,7 +64,7 @@ pub(crate) const INFIX: &[(&str, Infix, u16)] = &[
 ];
 
 /// number(x): numbers, and strings that are wholly a number.
-fn number(value: &Value) -> Option<f64> {
+pub(crate) fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => Some(number.as_f64()),
         Value::Text(text) => parse::number_text(text),

@@ -278,7 +278,7 @@ impl<'a> Call<'_, '_, 'a> {
         let conceal = |error: Error| if written { error } else { error.concealed() };
         let query = self.evaluate(1, argument)?;
         if !query.complete {
-            return Ok(self.unresolved_path(object, query.value));
+            return Ok(self.unresolved_path(object, query.value, None));
         }
         let in_query = |error: Error, call: &Self| error.within(call.frame(1));
         let text = query
@@ -305,7 +305,7 @@ impl<'a> Call<'_, '_, 'a> {
         };
         match found {
             Ok(partial) if partial.complete => Ok(partial),
-            Ok(_) => Ok(self.unresolved_path(object, query.value)),
+            Ok(_) => Ok(self.unresolved_path(object, query.value, None)),
             Err(error) if error.is_missing() && self.slot(2).is_some() => {
                 self.evaluator.met.truncate(before);
                 let default = self.required(2)?;
@@ -313,7 +313,8 @@ impl<'a> Call<'_, '_, 'a> {
                 if default.complete {
                     return Ok(default);
                 }
-                Ok(self.unresolved_path(object, query.value))
+                let unresolved = self.unresolved_path(object, query.value, Some(default.value));
+                Ok(unresolved)
             }
             Err(error) => Err(error),
         }
@@ -331,13 +332,19 @@ impl<'a> Call<'_, '_, 'a> {
     }
 
     /// The object argument stays as it was written, since only a part of it was looked at.
-    fn unresolved_path(&self, object: Argument<'_>, query: Value) -> Partial {
+    /// So does the default, unless it was.
+    fn unresolved_path(
+        &self,
+        object: Argument<'_>,
+        query: Value,
+        default: Option<Value>,
+    ) -> Partial {
         let source = |argument: Argument<'_>| match argument {
             Argument::Tree(node) => node.source(),
             Argument::Data(value) => value.clone(),
             Argument::Expr(_) => Value::Null,
         };
-        let default = self.slot(2).map(source);
+        let default = default.or_else(|| self.slot(2).map(source));
         self.unresolved(vec![Some(source(object)), Some(query), default])
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::{JsonPath, Origin, Piece, Step};
 use crate::expr::error::{Cause, Error};
 use crate::expr::evaluate::{Cursor, Evaluator, Partial, select};
-use crate::expr::operator::{Infix, truth};
+use crate::expr::operator::{Infix, number, truth};
 use crate::expr::tree::Node;
-use crate::value::{Map, Value};
+use crate::value::{Map, Number, Value};
 
 /// Evaluates a query over a document.
 pub(in crate::expr) fn run(
@@ -324,9 +324,7 @@ fn dropped(result: Result<Value, Error>) -> Result<Option<Value>, Error> {
 }
 
 fn integer(value: &Value) -> Option<i64> {
-    let Value::Number(number) = value else { return None };
-    let cut = number.as_f64().trunc();
-    crate::value::Number::Float(cut).as_i64()
+    Number::Float(number(value)?.trunc()).as_i64()
 }
 
 fn members<'t>(cursor: &Cursor<'t>) -> Vec<Cursor<'t>> {

@@ -88,7 +88,7 @@ pub(crate) fn truth(value: &Value) -> Option<bool> {
 
 /// text(x): everything but null.
 fn text(value: &Value) -> Option<Vec<u8>> {
-    (!value.is_null()).then(|| value.to_general_text())
+    (!value.is_null()).then(|| value.to_operand_text())
 }
 
 fn both<T>(left: &Value, right: &Value, convert: fn(&Value) -> Option<T>) -> Option<(T, T)> {

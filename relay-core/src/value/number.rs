@@ -79,10 +79,14 @@ impl Number {
         }
     }
 
-    /// The general form: exponents of two digits below 1e-4 and from 1e6 on, integers included.
+    /// The general form: exponents of two digits below 1e-4 and from 1e6 on, where the number is
+    /// a double; integers print all their digits.
     #[must_use]
     pub fn to_general(self) -> String {
-        float_text(self.as_f64(), -4, 6, 2)
+        match self {
+            Self::Float(value) => float_text(value, -4, 6, 2),
+            integer => integer.to_plain(),
+        }
     }
 }
 

@@ -2,24 +2,32 @@
 
 use std::fmt::Write as _;
 
-use super::Value;
+use super::{Number, Value};
 
 impl Value {
-    /// The general text form: of operands, of keys, and what `jsonpath-template` prints. Strings
-    /// are their bytes, objects `map[k:v]`, lists `[a b]`, null inside a structure `<nil>`.
-    /// Numbers are doubles here, so a million is `1e+06`.
+    /// The general text form, which `jsonpath-template` prints. Strings are their bytes, objects
+    /// `map[k:v]`, lists `[a b]`, null inside a structure `<nil>`; integers print all digits.
     #[must_use]
     pub(crate) fn to_general_text(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        self.write_general(&mut out);
+        self.write_general(Number::to_general, &mut out);
         out
     }
 
-    fn write_general(&self, out: &mut Vec<u8>) {
+    /// The general text form of an operand: operators compute with doubles, so a million is
+    /// `1e+06` here.
+    #[must_use]
+    pub(crate) fn to_operand_text(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.write_general(|number| Number::Float(number.as_f64()).to_general(), &mut out);
+        out
+    }
+
+    fn write_general(&self, print: fn(Number) -> String, out: &mut Vec<u8>) {
         match self {
             Self::Null => out.extend_from_slice(b"<nil>"),
             Self::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
-            Self::Number(number) => out.extend_from_slice(number.to_general().as_bytes()),
+            Self::Number(number) => out.extend_from_slice(print(*number).as_bytes()),
             Self::Text(text) => out.extend_from_slice(text.as_bytes()),
             Self::Bytes(bytes) => out.extend_from_slice(bytes),
             Self::Time(time) => {
@@ -32,7 +40,7 @@ impl Value {
                     if index > 0 {
                         out.push(b' ');
                     }
-                    crate::stack::grow(|| item.write_general(out));
+                    crate::stack::grow(|| item.write_general(print, out));
                 }
                 out.push(b']');
             }
@@ -44,7 +52,7 @@ impl Value {
                     }
                     out.extend_from_slice(key.as_bytes());
                     out.push(b':');
-                    crate::stack::grow(|| value.write_general(out));
+                    crate::stack::grow(|| value.write_general(print, out));
                 }
                 out.push(b']');
             }
@@ -130,12 +138,13 @@ mod tests {
             (r#"[1, "two", 3.5]"#, "[1 two 3.5]"),
             (r#"{"k": "v", "j": 2}"#, "map[j:2 k:v]"),
             (r#"{"n": null, "b": [true]}"#, "map[b:[true] n:<nil>]"),
-            ("1000000", "1e+06"),
+            ("12345678901", "12345678901"),
             ("1e6", "1e+06"),
         ] {
             let value = Value::from_json(json).unwrap();
             assert_eq!(String::from_utf8(value.to_general_text()).unwrap(), expected, "{json}");
         }
+        assert_eq!(Value::from(1_000_000).to_operand_text(), b"1e+06");
     }
 
     #[test]

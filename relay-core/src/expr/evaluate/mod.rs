@@ -316,7 +316,7 @@ impl<'e> Evaluator<'e> {
             let member = self.expr(member, scope)?;
             complete &= key.complete && member.complete;
             self.budget.value(&key.value, 0)?;
-            let text = key.value.to_general_text();
+            let text = key.value.to_operand_text();
             map.insert(String::from_utf8_lossy(&text).into(), member.value);
         }
         let value = Value::from(map);

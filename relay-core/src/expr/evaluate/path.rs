@@ -122,7 +122,7 @@ impl Evaluator<'_> {
                     if !known.complete {
                         return Ok(None);
                     }
-                    if known.value.to_general_text() == name.as_bytes() {
+                    if known.value.to_operand_text() == name.as_bytes() {
                         found = Ok(Some(Cursor::Literal(member, scope)));
                     }
                 }

@@ -102,7 +102,7 @@ impl<'t> Place<'_, 't> {
                 for (key, member) in members {
                     let key = self.value(evaluator, key)?;
                     evaluator.budget.value(&key, 0)?;
-                    let key = String::from_utf8_lossy(&key.to_general_text()).into();
+                    let key = String::from_utf8_lossy(&key.to_operand_text()).into();
                     map.insert(key, self.value(evaluator, member)?);
                 }
                 let value = Value::from(map);

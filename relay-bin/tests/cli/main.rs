@@ -7,6 +7,8 @@ mod convert;
 #[cfg(test)]
 mod drawing;
 #[cfg(test)]
+mod eval;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod graph;

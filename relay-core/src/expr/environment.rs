@@ -5,6 +5,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+use super::limits::Limits;
 use super::reference::{Collection, Reference};
 use crate::value::Value;
 
@@ -15,6 +16,7 @@ pub struct Environment {
     references: HashMap<Reference, Option<Value>>,
     collections: HashMap<Collection, Value>,
     now: Timestamp,
+    limits: Limits,
 }
 
 /// Something that evaluation needed and did not find in its environment.
@@ -48,7 +50,22 @@ impl Environment {
     /// An environment that knows the time and nothing else.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
-        Self { references: HashMap::new(), collections: HashMap::new(), now }
+        Self {
+            references: HashMap::new(),
+            collections: HashMap::new(),
+            now,
+            limits: Limits::default(),
+        }
+    }
+
+    /// The same, with these limits for each evaluation.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// The time of `now()`.

@@ -33,6 +33,12 @@ pub enum Frame {
     Argument(String),
     /// An item of a list of arguments.
     Item(usize),
+    /// A reference of this kind.
+    Type(&'static str),
+    /// Encoded bytes, in this encoding.
+    Encoding(String),
+    /// A query of a source of data.
+    Query(String),
 }
 
 /// The innermost cause.
@@ -111,6 +117,15 @@ pub enum Cause {
     /// A value outside those allowed.
     #[error("expected {0}")]
     UnexpectedValue(&'static str),
+    /// Markdown cannot be converted to this format.
+    #[error("Markdown is converted to \"html\" and \"jira\" only")]
+    ConvertType,
+    /// A JSONPath holds a bare name.
+    #[error("a name needs `$.` or `@.` before it")]
+    NotAPath,
+    /// A value that its Rust type does not take.
+    #[error("{0}")]
+    Target(String),
     /// Text that is no JSON.
     #[error("not JSON: {0}")]
     BadJson(String),
@@ -167,6 +182,9 @@ impl Cause {
             Self::KeywordNotAccepted => "keyword-not-accepted",
             Self::UnexpectedType { .. } => "unexpected-type",
             Self::UnexpectedValue(_) => "unexpected-value",
+            Self::ConvertType => "convert-type",
+            Self::NotAPath => "not-a-path",
+            Self::Target(_) => "target",
             Self::BadJson(_) => "bad-json",
             Self::FieldNotFound { .. } => "field-not-found",
             Self::DataResolverNotFound(_) => "data-resolver-not-found",
@@ -176,12 +194,6 @@ impl Cause {
             Self::Rejected(_) => "rejected",
             Self::Limit { .. } => "limit",
         }
-    }
-
-    /// Whether nothing is there, rather than something wrong: what `exists` and the default of
-    /// `path` are for.
-    pub(crate) fn is_missing(&self) -> bool {
-        matches!(self, Self::UnknownKey(_) | Self::IndexOutOfBounds { .. })
     }
 }
 
@@ -209,6 +221,13 @@ impl Error {
             _ => None,
         });
         keys.collect::<Vec<_>>().join(".")
+    }
+
+    /// Whether nothing is there, rather than something wrong: what `exists` and the default of
+    /// `path` are for. A reference or encoding that fails is wrong, for whatever reason.
+    pub(crate) fn is_missing(&self) -> bool {
+        let missing = matches!(self.cause(), Cause::UnknownKey(_) | Cause::IndexOutOfBounds { .. });
+        missing && !self.frames().any(|frame| matches!(frame, Frame::Type(_) | Frame::Encoding(_)))
     }
 
     pub(crate) fn within(mut self, frame: Frame) -> Self {
@@ -261,6 +280,9 @@ impl fmt::Display for Error {
                 Frame::Invocation(name) => write!(f, "{separator}function {name}: ")?,
                 Frame::Argument(argument) => write!(f, "{separator}argument {argument}: ")?,
                 Frame::Item(index) => write!(f, "{separator}item {index}: ")?,
+                Frame::Type(kind) => write!(f, "{separator}reference of type {kind}: ")?,
+                Frame::Encoding(name) => write!(f, "{separator}encoding {name:?}: ")?,
+                Frame::Query(text) => write!(f, "{separator}query {text:?}: ")?,
             }
             in_path = matches!(frame, Frame::Path(_) | Frame::Computed(_));
         }

@@ -39,10 +39,10 @@ pub enum Mention {
 }
 
 pub(crate) fn in_node(node: &Node, found: &mut Vec<Mention>) {
-    match node {
+    crate::stack::grow(|| match node {
         Node::Data(_) => {}
-        Node::List(items) => items.iter().for_each(|item| in_node(item, found)),
-        Node::Map(map) => map.values().for_each(|member| in_node(member, found)),
+        Node::List(items, _) => items.iter().for_each(|item| in_node(item, found)),
+        Node::Map(members, _) => members.iter().for_each(|(_, member)| in_node(member, found)),
         Node::Template(template) => {
             for part in &template.parts {
                 if let Part::Expr(expr) = part {
@@ -51,12 +51,20 @@ pub(crate) fn in_node(node: &Node, found: &mut Vec<Mention>) {
             }
         }
         Node::Reference { reference, .. } => found.push(Mention::Reference(reference.clone())),
-        Node::Event { .. } => found.push(Mention::Event),
+        Node::Lookup { query, .. } => {
+            found.push(Mention::Event);
+            if let Err(error) = query {
+                found.push(Mention::Broken(error.clone()));
+            }
+        }
         Node::Encoded { data, .. } => in_node(data, found),
-        Node::Call { function, arguments } => {
+        Node::Call { function, arguments, .. } => {
             match arguments.as_ref() {
-                Node::List(items) => positional(function, items.len(), found),
-                Node::Map(map) => keywords(function, &map.keys().collect::<Vec<_>>(), found),
+                Node::List(items, _) => positional(function, items.len(), found),
+                Node::Map(members, _) => {
+                    let names: Vec<_> = members.iter().map(|(name, _)| name).collect();
+                    keywords(function, &names, found);
+                }
                 Node::Data(Value::List(items)) => positional(function, items.len(), found),
                 Node::Data(Value::Map(map)) => {
                     keywords(function, &map.keys().collect::<Vec<_>>(), found);
@@ -67,12 +75,12 @@ pub(crate) fn in_node(node: &Node, found: &mut Vec<Mention>) {
             in_node(arguments, found);
         }
         Node::Broken { error, .. } => found.push(Mention::Broken(error.clone())),
-    }
+    });
 }
 
 /// `names` says whether first names are those of the language; right of a pipe they are not.
 fn in_expr(expr: &Expr, names: bool, found: &mut Vec<Mention>) {
-    match expr {
+    crate::stack::grow(|| match expr {
         Expr::Literal(_) => {}
         Expr::List(items) => items.iter().for_each(|item| in_expr(item, names, found)),
         Expr::Object(members) => members.iter().for_each(|(key, member)| {
@@ -97,7 +105,7 @@ fn in_expr(expr: &Expr, names: bool, found: &mut Vec<Mention>) {
             }
             arguments.iter().for_each(|argument| in_expr(argument, names, found));
         }
-        Expr::Path { root, keys } => {
+        Expr::Path { root, keys, .. } => {
             if names {
                 path(root, keys, found);
             }
@@ -107,7 +115,7 @@ fn in_expr(expr: &Expr, names: bool, found: &mut Vec<Mention>) {
             in_expr(left, names, found);
             in_expr(right, false, found);
         }
-    }
+    });
 }
 
 fn constant(key: Option<&Expr>) -> Option<Arc<str>> {

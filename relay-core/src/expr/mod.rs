@@ -6,10 +6,13 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | `parse`, `syntax` | templates and expressions: text to syntax tree |
+//! | `parse`, `syntax`, `print` | templates and expressions: text to syntax tree and back |
 //! | `tree` | whole trees: JSON data to nodes |
-//! | `evaluate`, `operator`, `function` | the evaluator |
-//! | `query` | the query languages of `GET /spec` |
+//! | `evaluate`, `operator`, `pattern`, `function` | the evaluator |
+//! | `query`, `jsonpath` | the query languages of `GET /spec` |
+//! | `markdown` | what `convertMarkdown` writes |
+//! | `limits` | budgets |
+//! | `typed` | evaluating into a type |
 //! | `resolver`, `environment`, `reference` | where values come from |
 //! | `mention` | what a tree mentions, for static checks |
 //! | `condition` | what the value of a `when` says |
@@ -19,24 +22,32 @@ mod environment;
 mod error;
 mod evaluate;
 mod function;
+mod jsonpath;
+mod limits;
+mod markdown;
 mod mention;
 mod operator;
 mod parse;
+mod pattern;
+mod print;
 mod query;
 mod reference;
 mod resolver;
 mod syntax;
 mod tree;
+mod typed;
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 
 pub use condition::Decision;
 pub use environment::{Environment, Wanted};
 pub use error::{Cause, Error, Frame};
+pub use limits::Limits;
 pub use mention::Mention;
 pub use query::{Language, Query, UnknownLanguage};
 pub use reference::{Collection, Reference, References};
@@ -66,36 +77,35 @@ pub struct Expression(Arc<Node>);
 
 /// What evaluating once came to.
 #[derive(Clone, Debug)]
-pub struct Attempt {
+pub struct Attempt<T = Value> {
     /// The value, or what is wrong with the tree.
-    pub result: Result<Evaluation, Error>,
+    pub result: Result<Evaluation<T>, Error>,
     /// What the environment did not know. Knowing it may change the result, an error included.
     pub wanted: BTreeSet<Wanted>,
 }
 
 /// A value, and the references that went into it.
 #[derive(Clone, PartialEq)]
-pub struct Evaluation {
+pub struct Evaluation<T = Value> {
     /// The value; what could not be resolved stands in it as it was written.
-    pub value: Value,
+    pub value: T,
     /// The references that were found.
     pub resolved: References,
     /// The references that were not.
     pub unresolvable: References,
 }
 
-/// Names the references and the kind of the value: what came of secrets is secret.
-impl fmt::Debug for Evaluation {
+/// Names the references, and no value: what came of secrets is secret.
+impl<T> fmt::Debug for Evaluation<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Evaluation")
-            .field("value", &self.value.kind())
             .field("resolved", &self.resolved)
             .field("unresolvable", &self.unresolvable)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
-impl Evaluation {
+impl<T> Evaluation<T> {
     /// Whether everything was resolved.
     #[must_use]
     pub fn is_complete(&self) -> bool {
@@ -107,7 +117,13 @@ impl Expression {
     /// Parses a tree. Never fails: a part that is wrong is an error once evaluation reaches it.
     #[must_use]
     pub fn parse(tree: &Value) -> Self {
-        Self(Arc::new(Node::parse(tree)))
+        Self::parse_within(tree, &Limits::default())
+    }
+
+    /// Parses a tree within these limits. What exceeds them is an error once evaluation reaches it.
+    #[must_use]
+    pub fn parse_within(tree: &Value, limits: &Limits) -> Self {
+        Self(Arc::new(Node::parse(tree, limits)))
     }
 
     /// A tree that is this value and nothing active.
@@ -126,7 +142,9 @@ impl Expression {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Self> {
         match self.0.as_ref() {
-            Node::Map(map) => map.get(key).map(|node| Self(Arc::new(node.clone()))),
+            Node::Map(members, _) => {
+                tree::member(members, key).map(|node| Self(Arc::new(node.clone())))
+            }
             Node::Data(value) => value.get(key).map(|value| Self::data(value.clone())),
             _ => None,
         }
@@ -147,6 +165,44 @@ impl Expression {
         attempt(environment, |evaluator| evaluator.node(&self.0))
     }
 
+    /// Evaluates this many levels of lists and objects, and leaves what lies below as it was
+    /// written: at depth 1 a reference, call, encoding or template at the top is evaluated, a list
+    /// or object is not.
+    #[must_use]
+    pub fn evaluate_to_depth(&self, depth: usize, environment: &Environment) -> Attempt {
+        attempt(environment, |evaluator| evaluator.node_to_depth(&self.0, depth))
+    }
+
+    /// Evaluates into a type with what is known: only the fields that the type has are evaluated,
+    /// and what cannot be resolved takes the zero value of its type (of an enumeration, its first
+    /// variant). The references that were met on the way are reported.
+    ///
+    /// ```
+    /// use relay_core::Value;
+    /// use relay_core::expr::{Environment, Expression};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Release {
+    ///     title: String,
+    ///     copies: u32,
+    /// }
+    ///
+    /// let tree = Value::from_json(
+    ///     r#"{"title": "${'Re' + 'lay'}", "copies": "${parameters.copies}", "more": "${broken("}"#,
+    /// )?;
+    /// let environment = Environment::new(jiff::Timestamp::UNIX_EPOCH);
+    /// let release = Expression::parse(&tree).evaluate_into::<Release>(&environment).result?;
+    /// assert_eq!((release.value.title.as_str(), release.value.copies), ("Relay", 0));
+    /// assert!(!release.is_complete());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn evaluate_into<T: DeserializeOwned>(&self, environment: &Environment) -> Attempt<T> {
+        attempt_as(environment, |evaluator| {
+            T::deserialize(typed::Tree { evaluator, node: &self.0 })
+        })
+    }
+
     /// Evaluates a query over the tree with what is known. Only what the query touches is
     /// evaluated.
     #[must_use]
@@ -165,6 +221,36 @@ impl Expression {
         now: Timestamp,
     ) -> Result<Evaluation, ResolveError> {
         resolver::resolve(resolver, now, |environment| self.evaluate(environment)).await
+    }
+
+    /// Evaluates into a type, as [`Expression::evaluate_into`] does, fetching what its fields refer
+    /// to.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Expression::resolve`].
+    pub async fn resolve_into<T: DeserializeOwned + Send>(
+        &self,
+        resolver: &dyn Resolver,
+        now: Timestamp,
+    ) -> Result<Evaluation<T>, ResolveError> {
+        resolver::resolve(resolver, now, |environment| self.evaluate_into(environment)).await
+    }
+
+    /// Evaluates this many levels, as [`Expression::evaluate_to_depth`] does, fetching what they
+    /// refer to.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Expression::resolve`].
+    pub async fn resolve_to_depth(
+        &self,
+        depth: usize,
+        resolver: &dyn Resolver,
+        now: Timestamp,
+    ) -> Result<Evaluation, ResolveError> {
+        let evaluate = |environment: &Environment| self.evaluate_to_depth(depth, environment);
+        resolver::resolve(resolver, now, evaluate).await
     }
 
     /// Evaluates a query over the tree, fetching what it refers to.
@@ -204,11 +290,22 @@ fn attempt(
     environment: &Environment,
     run: impl FnOnce(&mut Evaluator<'_>) -> Result<Partial, Error>,
 ) -> Attempt {
+    attempt_as(environment, |evaluator| {
+        let partial = run(evaluator)?;
+        evaluator.budget.value(&partial.value, 0)?;
+        Ok(partial.value)
+    })
+}
+
+fn attempt_as<T>(
+    environment: &Environment,
+    run: impl FnOnce(&mut Evaluator<'_>) -> Result<T, Error>,
+) -> Attempt<T> {
     let mut evaluator = Evaluator::new(environment);
     let result = run(&mut evaluator);
     let met = std::mem::take(&mut evaluator.met);
-    let result = result.map(|partial| Evaluation {
-        value: partial.value,
+    let result = result.map(|value| Evaluation {
+        value,
         resolved: select(&met, true),
         unresolvable: select(&met, false),
     });

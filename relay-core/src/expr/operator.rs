@@ -1,7 +1,7 @@
 //! Operators and the conversions of their operands (`expressions.md` §7.4 and §7.5).
 
 use super::error::{Cause, Error};
-use super::parse;
+use super::{parse, pattern as patterns};
 use crate::value::{Number, Value};
 
 /// A prefix operator.
@@ -64,7 +64,7 @@ pub(crate) const INFIX: &[(&str, Infix, u16)] = &[
 ];
 
 /// number(x): numbers, and strings that are wholly a number.
-fn number(value: &Value) -> Option<f64> {
+pub(crate) fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => Some(number.as_f64()),
         Value::Text(text) => parse::number_text(text),
@@ -106,14 +106,6 @@ fn from_integer(value: i64) -> Value {
 }
 
 impl Prefix {
-    fn symbol(self) -> &'static str {
-        match self {
-            Self::Negate => "-",
-            Self::Not => "!",
-            Self::Complement => "~",
-        }
-    }
-
     pub(crate) fn apply(self, operand: &Value) -> Result<Value, Error> {
         let result = match self {
             Self::Negate => number(operand).map(|number| Value::from(-number)),
@@ -128,7 +120,7 @@ impl Prefix {
 }
 
 impl Infix {
-    fn symbol(self) -> &'static str {
+    pub(super) fn symbol(self) -> &'static str {
         INFIX.iter().find(|(_, infix, _)| *infix == self).map_or("?", |(symbol, _, _)| symbol)
     }
 
@@ -237,6 +229,5 @@ fn matches(operator: &'static str, left: &Value, right: &Value) -> Result<bool, 
     let (haystack, pattern) =
         both(left, right, text).ok_or_else(|| operand(operator, left, right))?;
     let pattern = String::from_utf8(pattern).map_err(|_| Cause::BadRegex)?;
-    let regex = regex::bytes::Regex::new(&pattern).map_err(|_| Cause::BadRegex)?;
-    Ok(regex.is_match(&haystack))
+    Ok(patterns::compile(&pattern)?.is_match(&haystack))
 }

@@ -1,9 +1,11 @@
 //! Queries over a tree (`expressions.md` §10).
 
-use std::sync::Arc;
+use std::fmt;
 
-use super::error::{Cause, Error};
-use super::evaluate::{Cursor, Evaluator, Partial, Scope, join, select};
+use super::error::Error;
+use super::evaluate::{Cursor, Evaluator, Partial, Scope};
+use super::jsonpath::{self, JsonPath, Piece};
+use super::limits::Limits;
 use super::parse;
 use super::syntax::{Expr, Part, Template};
 use super::tree::Node;
@@ -46,28 +48,41 @@ impl Language {
     }
 }
 
-/// A parsed query, for [`Expression::resolve_query`](super::Expression::resolve_query).
-#[derive(Clone, Debug)]
-pub struct Query(Kind);
+/// A parsed query, for [`Expression::resolve_query`](super::Expression::resolve_query). Printing it
+/// gives text that parses to the same query.
+///
+/// ```
+/// use relay_core::expr::{Language, Query};
+///
+/// let query = Query::parse(Language::Path, "items[ 'first' ].cost*(1+tax)")?;
+/// assert_eq!(query.to_string(), "items.first.cost * (1 + tax)");
+/// # Ok::<(), relay_core::expr::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query {
+    kind: Kind,
+    functions: bool,
+}
 
 #[derive(Clone, Debug)]
 enum Kind {
     Path(Expr),
     PathTemplate(Template),
-    JsonPath(Vec<Step>),
+    JsonPath(JsonPath),
     JsonPathTemplate(Vec<Piece>),
 }
 
-#[derive(Clone, Debug)]
-enum Piece {
-    Text(Arc<str>),
-    Path(Vec<Step>),
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Key(Value),
-    Each,
+/// However they were written.
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Path(a), Self::Path(b)) => a == b,
+            (Self::PathTemplate(a), Self::PathTemplate(b)) => a.parts == b.parts,
+            (Self::JsonPath(a), Self::JsonPath(b)) => a == b,
+            (Self::JsonPathTemplate(a), Self::JsonPathTemplate(b)) => a == b,
+            _ => false,
+        }
+    }
 }
 
 impl Query {
@@ -77,17 +92,30 @@ impl Query {
     ///
     /// A syntax error of its language.
     pub fn parse(language: Language, text: &str) -> Result<Self, Error> {
-        Ok(Self(match language {
-            Language::Path => Kind::Path(parse::query(text)?),
-            Language::PathTemplate => Kind::PathTemplate(parse::template(text)?),
-            Language::JsonPath => {
-                if !text.starts_with(['$', '@', '.', '[']) {
-                    return Err(Error::syntax("a JSONPath starts with `$`", 0));
-                }
-                Kind::JsonPath(steps(text, 0)?)
-            }
-            Language::JsonPathTemplate => Kind::JsonPathTemplate(pieces(text)?),
-        }))
+        Self::parse_within(language, text, &Limits::default())
+    }
+
+    /// Parses a query within these limits.
+    ///
+    /// # Errors
+    ///
+    /// A syntax error of its language, or a limit that is exceeded.
+    pub fn parse_within(language: Language, text: &str, limits: &Limits) -> Result<Self, Error> {
+        limits.check_text(text.len())?;
+        let kind = match language {
+            Language::Path => Kind::Path(parse::query(text, limits)?),
+            Language::PathTemplate => Kind::PathTemplate(parse::template(text, limits)?),
+            Language::JsonPath => Kind::JsonPath(jsonpath::expression(text, limits)?),
+            Language::JsonPathTemplate => Kind::JsonPathTemplate(jsonpath::template(text, limits)?),
+        };
+        Ok(Self { kind, functions: false })
+    }
+
+    /// The same query with or without the functions of the language, in `path` and
+    /// `path-template`. Queries from outside have none.
+    #[must_use]
+    pub fn with_functions(self, functions: bool) -> Self {
+        Self { functions, ..self }
     }
 
     pub(crate) fn run(
@@ -96,8 +124,8 @@ impl Query {
         document: &Node,
     ) -> Result<Partial, Error> {
         let root = Cursor::Tree(document);
-        let scope = Scope { root: Some(&root), functions: false };
-        match &self.0 {
+        let scope = Scope { root: Some(&root), functions: self.functions };
+        match &self.kind {
             Kind::Path(expr) => evaluator.expr(expr, scope),
             Kind::PathTemplate(template) => {
                 let mut complete = true;
@@ -110,179 +138,21 @@ impl Query {
                     complete &= partial.complete;
                     values.push(partial.value);
                 }
-                Ok(Partial { value: join(values)?, complete })
+                Ok(Partial { value: evaluator.join(values)?, complete })
             }
-            Kind::JsonPath(steps) => {
-                let found = follow(evaluator, root, steps)?;
-                let complete = found.complete;
-                let many = steps.iter().any(|step| matches!(step, Step::Each));
-                let mut values = found.values;
-                let value =
-                    if many { Value::from(values) } else { values.pop().unwrap_or_default() };
-                Ok(Partial { value, complete })
-            }
-            Kind::JsonPathTemplate(pieces) => {
-                let mut complete = true;
-                let mut bytes = Vec::new();
-                for piece in pieces {
-                    match piece {
-                        Piece::Text(text) => bytes.extend_from_slice(text.as_bytes()),
-                        Piece::Path(steps) => {
-                            let found = follow(evaluator, root.clone(), steps)?;
-                            complete &= found.complete;
-                            write_texts(&found.values, &mut bytes);
-                        }
-                    }
-                }
-                Ok(Partial { value: Value::from_bytes(&bytes), complete })
-            }
+            Kind::JsonPath(query) => jsonpath::run(evaluator, query, document),
+            Kind::JsonPathTemplate(pieces) => jsonpath::run_template(evaluator, pieces, document),
         }
     }
 }
 
-/// A list prints its items with blanks between them, nothing prints nothing.
-fn write_texts(values: &[Value], out: &mut Vec<u8>) {
-    let mut texts: Vec<Vec<u8>> = Vec::new();
-    for value in values {
-        match value {
-            Value::Null => {}
-            Value::List(items) => texts.extend(items.iter().map(Value::to_general_text)),
-            other => texts.push(other.to_general_text()),
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Path(expr) => write!(f, "{expr}"),
+            Kind::PathTemplate(template) => write!(f, "{template}"),
+            Kind::JsonPath(query) => write!(f, "{query}"),
+            Kind::JsonPathTemplate(pieces) => pieces.iter().try_for_each(|p| write!(f, "{p}")),
         }
     }
-    out.extend(texts.join(&b' '));
-}
-
-/// What a path found, and whether all that lay on it was resolved.
-struct Found {
-    values: Vec<Value>,
-    complete: bool,
-}
-
-/// Missing keys and steps into scalars find nothing and are no errors.
-fn follow(evaluator: &mut Evaluator<'_>, root: Cursor<'_>, steps: &[Step]) -> Result<Found, Error> {
-    let nothing = |complete| Found { values: Vec::new(), complete };
-    let Some((step, rest)) = steps.split_first() else {
-        let partial = match root {
-            Cursor::Data(value) => Partial::complete(value),
-            Cursor::Tree(node) => evaluator.end(node)?,
-        };
-        let values = if partial.value.is_null() { Vec::new() } else { vec![partial.value] };
-        return Ok(Found { values, complete: partial.complete });
-    };
-    let Some(cursor) = evaluator.concrete(root)? else {
-        return Ok(nothing(false));
-    };
-    let members = match step {
-        Step::Key(key) => match select(cursor, key) {
-            Ok(member) => vec![member],
-            Err(error) if is_nothing(&error) => return Ok(nothing(true)),
-            Err(error) => return Err(error),
-        },
-        Step::Each => members(cursor),
-    };
-    let mut found = nothing(true);
-    for member in members {
-        let inner = follow(evaluator, member, rest)?;
-        found.complete &= inner.complete;
-        found.values.extend(inner.values);
-    }
-    Ok(found)
-}
-
-fn members(cursor: Cursor<'_>) -> Vec<Cursor<'_>> {
-    match cursor {
-        Cursor::Tree(Node::List(items)) => items.iter().map(Cursor::Tree).collect(),
-        Cursor::Tree(Node::Map(map)) => map.values().map(Cursor::Tree).collect(),
-        Cursor::Data(Value::List(items)) => items.iter().cloned().map(Cursor::Data).collect(),
-        Cursor::Data(Value::Map(map)) => map.values().cloned().map(Cursor::Data).collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn is_nothing(error: &Error) -> bool {
-    matches!(
-        error.cause(),
-        Cause::UnknownKey(_)
-            | Cause::IndexOutOfBounds { .. }
-            | Cause::NotIndexable(_)
-            | Cause::BadStringIndex(_)
-            | Cause::BadIndexType(_)
-            | Cause::BadKeyType(_)
-    )
-}
-
-fn pieces(text: &str) -> Result<Vec<Piece>, Error> {
-    let mut pieces = Vec::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('{') {
-        if !before.is_empty() {
-            pieces.push(Piece::Text(before.into()));
-        }
-        let offset = text.len() - after.len();
-        let end = closing_brace(after)
-            .ok_or_else(|| Error::syntax("the `{` is not closed by `}`", offset - 1))?;
-        let (path, tail) = after.split_at(end);
-        if !path.starts_with(['$', '@', '.', '[']) {
-            return Err(Error::syntax("expected a JSONPath such as `.name`", offset));
-        }
-        pieces.push(Piece::Path(steps(path, offset)?));
-        rest = tail.strip_prefix('}').unwrap_or(tail);
-    }
-    if !rest.is_empty() {
-        pieces.push(Piece::Text(rest.into()));
-    }
-    Ok(pieces)
-}
-
-/// Where the brace is that ends a part, strings aside.
-fn closing_brace(text: &str) -> Option<usize> {
-    let mut quote = None;
-    text.char_indices().find_map(|(index, c)| {
-        match (quote, c) {
-            (Some(open), c) if c == open => quote = None,
-            (None, '\'' | '"') => quote = Some(c),
-            (None, '}') => return Some(index),
-            _ => {}
-        }
-        None
-    })
-}
-
-/// The steps of a JSONPath: names, indexes, quoted keys and `*`.
-fn steps(path: &str, offset: usize) -> Result<Vec<Step>, Error> {
-    let mut steps = Vec::new();
-    let mut rest = path.strip_prefix(['$', '@']).unwrap_or(path);
-    let name_end = |text: &str| {
-        text.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '/' | '*')))
-            .unwrap_or(text.len())
-    };
-    while !rest.is_empty() {
-        let here = offset + path.len() - rest.len();
-        if let Some(after) = rest.strip_prefix('.') {
-            let (name, tail) = after.split_at(name_end(after));
-            steps.push(match name {
-                "" if steps.is_empty() && tail.is_empty() => return Ok(steps),
-                "" => return Err(Error::syntax("expected a name after `.`", here)),
-                "*" => Step::Each,
-                name => Step::Key(Value::from(name)),
-            });
-            rest = tail;
-        } else if let Some(after) = rest.strip_prefix('[') {
-            let (inner, tail) = after
-                .split_once(']')
-                .ok_or_else(|| Error::syntax("the `[` is not closed by `]`", here))?;
-            steps.push(match inner.trim() {
-                "*" => Step::Each,
-                inner => match parse::query(inner)? {
-                    Expr::Literal(key) => Step::Key(key),
-                    _ => return Err(Error::syntax("expected an index or a quoted key", here)),
-                },
-            });
-            rest = tail;
-        } else {
-            return Err(Error::syntax("expected `.` or `[`", here));
-        }
-    }
-    Ok(steps)
 }

@@ -67,6 +67,8 @@ pub enum Collection {
     Connections,
     /// All outputs, by step and name.
     Outputs,
+    /// All named sources of data.
+    Data,
 }
 
 impl Reference {

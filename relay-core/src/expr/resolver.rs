@@ -77,11 +77,11 @@ pub enum ResolveError {
 }
 
 /// Evaluates with everything that `resolver` finds.
-pub(crate) async fn resolve(
+pub(crate) async fn resolve<T: Send>(
     resolver: &dyn Resolver,
     now: Timestamp,
-    evaluate: impl Fn(&Environment) -> Attempt + Send + Sync,
-) -> Result<Evaluation, ResolveError> {
+    evaluate: impl Fn(&Environment) -> Attempt<T> + Send + Sync,
+) -> Result<Evaluation<T>, ResolveError> {
     let mut environment = Environment::new(now);
     let mut asked = BTreeSet::new();
     loop {
@@ -191,6 +191,7 @@ impl Resolver for StoreResolver {
                     (kind, Value::map(named))
                 }))
             }
+            Collection::Data => Value::from(Map::new()),
             Collection::Outputs => {
                 let mut steps: BTreeMap<Arc<str>, Value> = Map::new();
                 for (step, outputs) in self.journal("output")?.outputs().await? {

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use secrecy::zeroize::Zeroize;
 
 pub(crate) use json::decode;
-pub use json::{JsonError, MAX_DEPTH, TransferError};
+pub use json::{JsonError, MAX_DEPTH, TransferError, decode_transfer_text, encode_transfer_text};
 pub use number::Number;
 
 /// The members of an object, sorted by key.
@@ -194,7 +194,7 @@ impl Value {
     /// Calls `visit` with the text of every string in this value, keys excluded. The masking of
     /// secrets in logs is built on this.
     pub fn for_each_string(&self, visit: &mut dyn FnMut(&[u8])) {
-        match self {
+        crate::stack::grow(|| match self {
             Self::List(items) => items.iter().for_each(|item| item.for_each_string(visit)),
             Self::Map(map) => map.values().for_each(|value| value.for_each_string(visit)),
             _ => {
@@ -202,7 +202,7 @@ impl Value {
                     visit(bytes);
                 }
             }
-        }
+        });
     }
 }
 

@@ -8,7 +8,7 @@ impl Value {
     /// The general text form, which `jsonpath-template` prints. Strings are their bytes, objects
     /// `map[k:v]`, lists `[a b]`, null inside a structure `<nil>`; integers print all digits.
     #[must_use]
-    pub fn to_general_text(&self) -> Vec<u8> {
+    pub(crate) fn to_general_text(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.write_general(Number::to_general, &mut out);
         out
@@ -30,14 +30,17 @@ impl Value {
             Self::Number(number) => out.extend_from_slice(print(*number).as_bytes()),
             Self::Text(text) => out.extend_from_slice(text.as_bytes()),
             Self::Bytes(bytes) => out.extend_from_slice(bytes),
-            Self::Time(time) => out.extend_from_slice(time.to_string().as_bytes()),
+            Self::Time(time) => {
+                let text = time.strftime("%Y-%m-%d %H:%M:%S%.f +0000 UTC").to_string();
+                out.extend_from_slice(text.as_bytes());
+            }
             Self::List(items) => {
                 out.push(b'[');
                 for (index, item) in items.iter().enumerate() {
                     if index > 0 {
                         out.push(b' ');
                     }
-                    item.write_general(print, out);
+                    crate::stack::grow(|| item.write_general(print, out));
                 }
                 out.push(b']');
             }
@@ -49,7 +52,7 @@ impl Value {
                     }
                     out.extend_from_slice(key.as_bytes());
                     out.push(b':');
-                    value.write_general(print, out);
+                    crate::stack::grow(|| value.write_general(print, out));
                 }
                 out.push(b']');
             }
@@ -71,26 +74,28 @@ impl Value {
     }
 
     /// What a part of a template with other text around it becomes: strings as they are,
-    /// everything else as JSON indented by tabs. `None` for infinities and NaN.
-    #[must_use]
-    pub fn to_template_text(&self) -> Option<Vec<u8>> {
+    /// everything else as JSON indented by tabs. `None` for infinities and NaN. Stops early, with
+    /// too much, once there are more than `most` bytes.
+    pub(crate) fn write_template_text(&self, most: usize, out: &mut Vec<u8>) -> Option<()> {
         match self {
-            Self::Text(_) | Self::Bytes(_) => self.as_bytes().map(<[u8]>::to_vec),
-            Self::Time(time) => Some(time.to_string().into_bytes()),
+            Self::Text(_) | Self::Bytes(_) => out.extend_from_slice(self.as_bytes()?),
+            Self::Time(time) => out.extend_from_slice(time.to_string().as_bytes()),
             _ => {
-                let mut out = String::new();
-                self.write_indented(0, &mut out)?;
-                Some(out.into_bytes())
+                let mut text = String::new();
+                self.write_indented(0, most, &mut text)?;
+                out.extend_from_slice(text.as_bytes());
             }
         }
+        Some(())
     }
 
-    fn write_indented(&self, depth: usize, out: &mut String) -> Option<()> {
+    fn write_indented(&self, depth: usize, most: usize, out: &mut String) -> Option<()> {
         let line = |out: &mut String, depth: usize| {
             out.push('\n');
             out.extend(std::iter::repeat_n('\t', depth));
         };
         match self {
+            _ if out.len() > most => {}
             Self::List(items) if !items.is_empty() => {
                 out.push('[');
                 for (index, item) in items.iter().enumerate() {
@@ -98,7 +103,7 @@ impl Value {
                         out.push(',');
                     }
                     line(out, depth + 1);
-                    item.write_indented(depth + 1, out)?;
+                    crate::stack::grow(|| item.write_indented(depth + 1, most, out))?;
                 }
                 line(out, depth);
                 out.push(']');
@@ -110,14 +115,14 @@ impl Value {
                         out.push(',');
                     }
                     line(out, depth + 1);
-                    let _ = write!(out, "{}: ", Self::Text(key.clone()).to_json());
-                    value.write_indented(depth + 1, out)?;
+                    let _ = write!(out, "{}: ", Self::Text(key.clone()).to_marshalled_json());
+                    crate::stack::grow(|| value.write_indented(depth + 1, most, out))?;
                 }
                 line(out, depth);
                 out.push('}');
             }
             Self::Number(number) => out.push_str(&number.to_json()?),
-            scalar => out.push_str(&scalar.to_json()),
+            scalar => out.push_str(&scalar.to_marshalled_json()),
         }
         Some(())
     }
@@ -145,7 +150,9 @@ mod tests {
     #[test]
     fn template_text() {
         let value = Value::from_json(r#"{"a": [1, {}], "b": "<x>"}"#).unwrap();
-        let text = String::from_utf8(value.to_template_text().unwrap()).unwrap();
+        let mut text = Vec::new();
+        value.write_template_text(usize::MAX, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
         assert_eq!(text, "{\n\t\"a\": [\n\t\t1,\n\t\t{}\n\t],\n\t\"b\": \"\\u003cx\\u003e\"\n}");
     }
 }

@@ -7,10 +7,7 @@ use std::sync::Arc;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
 use super::{Content, Location, Node, Problem, ProblemKind, Stream, Tag};
-use crate::value::MAX_DEPTH;
-
-/// How many nodes a document may have once its aliases are expanded.
-const MAX_NODES: usize = 1_000_000;
+use crate::expr::Limits;
 
 /// How many aliases without anchor are reported.
 const MAX_LOST_ALIASES: usize = 32;
@@ -18,12 +15,29 @@ const MAX_LOST_ALIASES: usize = 32;
 /// Reads all documents of a text.
 #[must_use]
 pub fn read(text: &str) -> Stream {
-    beyond_lost_aliases(text, read_without)
+    read_within(text, &Limits::default())
+}
+
+/// Reads all documents of a text within these limits; values count with their aliases expanded.
+#[must_use]
+pub fn read_within(text: &str, limits: &Limits) -> Stream {
+    read_documents(text, limits, usize::MAX)
+}
+
+/// Reads the first so many documents of a text.
+pub(super) fn read_documents(text: &str, limits: &Limits, most: usize) -> Stream {
+    if limits.check_text(text.len()).is_err() {
+        let problem = format!("more than {} bytes of text", limits.text);
+        let problem = Problem::new(ProblemKind::Limit, Location::default(), problem);
+        return Stream { problems: vec![problem], ..Stream::default() };
+    }
+    beyond_lost_aliases(text, |text, lost| read_without(text, lost, limits, most))
 }
 
 /// Reads a text in which the aliases at `lost` have no anchor and hold nothing.
-fn read_without(text: &str, lost: &HashSet<Location>) -> Stream {
+fn read_without(text: &str, lost: &HashSet<Location>, limits: &Limits, most: usize) -> Stream {
     let mut composer = Composer {
+        limits,
         parser: Parser::new_from_str(text),
         anchors: HashMap::new(),
         open: HashSet::new(),
@@ -32,7 +46,7 @@ fn read_without(text: &str, lost: &HashSet<Location>) -> Stream {
     };
     let mut documents = Vec::new();
     let mut ended_at = None;
-    if let Err(problem) = composer.stream(&mut documents) {
+    if let Err(problem) = composer.stream(&mut documents, most) {
         ended_at = Some(problem.location);
         composer.problems.push(problem);
     }
@@ -42,6 +56,7 @@ fn read_without(text: &str, lost: &HashSet<Location>) -> Stream {
 }
 
 struct Composer<'t> {
+    limits: &'t Limits,
     parser: Parser<'t, StrInput<'t>>,
     anchors: HashMap<usize, Node>,
     /// Anchors whose node is not complete yet.
@@ -92,8 +107,8 @@ impl<'t> Composer<'t> {
         }
     }
 
-    fn stream(&mut self, documents: &mut Vec<Node>) -> Result<(), Problem> {
-        loop {
+    fn stream(&mut self, documents: &mut Vec<Node>, most: usize) -> Result<(), Problem> {
+        while documents.len() < most {
             let (event, _) = self.next()?;
             match event {
                 Event::StreamEnd => return Ok(()),
@@ -105,12 +120,13 @@ impl<'t> Composer<'t> {
                 _ => {}
             }
         }
+        Ok(())
     }
 
     fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, Problem> {
         let location = location(span);
-        if depth > MAX_DEPTH {
-            let text = format!("nested more than {MAX_DEPTH} levels deep");
+        if depth > self.limits.nesting() {
+            let text = format!("nested more than {} levels deep", self.limits.nesting());
             return Err(Problem::new(ProblemKind::Limit, location, text));
         }
         crate::stack::grow(|| match event {
@@ -136,7 +152,7 @@ impl<'t> Composer<'t> {
                         break;
                     }
                     let item = self.node(event, span, depth + 1)?;
-                    weight = add_weight(weight, &item)?;
+                    weight = self.add_weight(weight, &item)?;
                     items.push(item);
                 }
                 let tag = tag_of(tag.as_deref());
@@ -145,13 +161,22 @@ impl<'t> Composer<'t> {
             }
             Event::MappingStart(anchor, tag) => {
                 self.open.insert(anchor);
-                let (entries, weight) = self.mapping(depth)?;
                 let tag = tag_of(tag.as_deref());
+                let (entries, weight) = self.mapping(depth, tag.as_ref())?;
                 let content = Arc::new(Content::Mapping(entries));
                 Ok(self.finish(anchor, Node { tag, content, weight, ..nothing(location) }))
             }
             _ => Err(Problem::new(ProblemKind::Syntax, location, "expected a value")),
         })
+    }
+
+    fn add_weight(&self, weight: usize, node: &Node) -> Result<usize, Problem> {
+        let (sum, most) = (weight.saturating_add(node.weight), self.limits.nodes);
+        if sum > most {
+            let text = format!("more than {most} values once aliases are expanded");
+            return Err(Problem::new(ProblemKind::Limit, node.location, text));
+        }
+        Ok(sum)
     }
 
     fn finish(&mut self, anchor: usize, node: Node) -> Node {
@@ -172,8 +197,8 @@ impl<'t> Composer<'t> {
             Problem::new(ProblemKind::Alias, location, "the alias has no anchor before it")
         })?;
         // Aliases in aliases must not nest deeper than what is written out may.
-        if depth + target.height > MAX_DEPTH {
-            let text = format!("nested more than {MAX_DEPTH} levels deep");
+        if depth + target.height > self.limits.nesting() {
+            let text = format!("nested more than {} levels deep", self.limits.nesting());
             return Err(Problem::new(ProblemKind::Limit, location, text));
         }
         Ok(target.through(location))
@@ -185,7 +210,16 @@ impl<'t> Composer<'t> {
         nothing(location)
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<(Vec<(Node, Node)>, usize), Problem> {
+    fn mapping(
+        &mut self,
+        depth: usize,
+        tag: Option<&Tag>,
+    ) -> Result<(Vec<(Node, Node)>, usize), Problem> {
+        // The fields of a reference are its shape.
+        let duplicate = match tag {
+            Some(Tag::Local(name)) if !name.starts_with("Fn.") => ProblemKind::BadShape,
+            _ => ProblemKind::DuplicateKey,
+        };
         let mut entries: Vec<(Node, Node)> = Vec::new();
         let mut seen: HashMap<Arc<str>, Location> = HashMap::new();
         let mut merged = Vec::new();
@@ -198,8 +232,8 @@ impl<'t> Composer<'t> {
             let key = self.node(event, span, depth + 1)?;
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
-            weight = add_weight(weight, &key)?;
-            weight = add_weight(weight, &value)?;
+            weight = self.add_weight(weight, &key)?;
+            weight = self.add_weight(weight, &value)?;
             if is_merge(&key) {
                 self.merge(&key, &value, &mut merged);
                 continue;
@@ -208,7 +242,7 @@ impl<'t> Composer<'t> {
                 if let Some(first) = seen.get(text) {
                     let line = first.line;
                     let text = format!("the key {text:?} is there already, at line {line}");
-                    self.problems.push(Problem::new(ProblemKind::DuplicateKey, key.location, text));
+                    self.problems.push(Problem::new(duplicate, key.location, text));
                     continue;
                 }
                 seen.insert(text.clone(), key.location);
@@ -255,15 +289,6 @@ impl<'t> Composer<'t> {
 fn is_merge(key: &Node) -> bool {
     matches!(key.content.as_ref(), Content::Scalar { text, plain: true } if &**text == "<<")
         && key.tag.is_none()
-}
-
-fn add_weight(weight: usize, node: &Node) -> Result<usize, Problem> {
-    let sum = weight.saturating_add(node.weight);
-    if sum > MAX_NODES {
-        let text = format!("more than {MAX_NODES} values once aliases are expanded");
-        return Err(Problem::new(ProblemKind::Limit, node.location, text));
-    }
-    Ok(sum)
 }
 
 /// A node that holds nothing.

@@ -1,7 +1,7 @@
 //! YAML with tags and positions, and what it means as a tree (`expressions.md` §4).
 //!
 //! [`read`] composes the documents of a text into [`Node`]s, which know where they stand.
-//! [`Node::to_tree`] turns one into a [`Value`](crate::Value), with tags such as `!Secret` rewritten to their
+//! [`Node::to_tree`] turns one into a [`Value`], with tags such as `!Secret` rewritten to their
 //! JSON forms.
 //!
 //! ```
@@ -24,9 +24,46 @@ mod tag;
 use std::fmt;
 use std::sync::Arc;
 
-pub use compose::read;
+use crate::expr::Limits;
+use crate::value::Value;
+
+pub use compose::{read, read_within};
 pub use scalar::resolve as plain_scalar;
 pub use tag::reference_tags;
+
+/// Reads the first document of a text as a tree. The rest of the text is not looked at.
+///
+/// ```
+/// let tree = relay_core::yaml::tree("!Secret token")?;
+/// assert_eq!(tree.to_json(), r#"{"$type":"Secret","name":"token"}"#);
+/// # Ok::<(), relay_core::yaml::Problem>(())
+/// ```
+///
+/// # Errors
+///
+/// The first thing that is wrong with it; [`ProblemKind::Empty`] where there is no document.
+pub fn tree(text: &str) -> Result<Value, Problem> {
+    tree_within(text, &Limits::default())
+}
+
+/// Reads the first document of a text as a tree, within these limits.
+///
+/// # Errors
+///
+/// As for [`tree`], or [`ProblemKind::Limit`].
+pub fn tree_within(text: &str, limits: &Limits) -> Result<Value, Problem> {
+    let stream = compose::read_documents(text, limits, 1);
+    let mut problems = stream.problems;
+    let tree = stream.documents.first().map(|document| document.to_tree(&mut problems));
+    match (problems.into_iter().next(), tree) {
+        (Some(problem), _) => Err(problem),
+        (None, Some(tree)) => Ok(tree),
+        (None, None) => {
+            let nowhere = Location::default();
+            Err(Problem::new(ProblemKind::Empty, nowhere, "the text holds no document"))
+        }
+    }
+}
 
 /// A place in a text. Both count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,6 +111,8 @@ pub struct Problem {
 pub enum ProblemKind {
     /// The text is no YAML.
     Syntax,
+    /// There is no document.
+    Empty,
     /// An alias has no anchor, or stands inside its own.
     Alias,
     /// A mapping has a key twice.

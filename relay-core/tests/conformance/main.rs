@@ -2,4 +2,10 @@
 //! `RELAY_CASES` names, separated by `:`.
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod environment;
+#[cfg(test)]
 mod evaluate;
+#[cfg(test)]
+mod status;

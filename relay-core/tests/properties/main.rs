@@ -3,4 +3,6 @@
 #[cfg(test)]
 mod expressions;
 #[cfg(test)]
+mod language;
+#[cfg(test)]
 mod values;

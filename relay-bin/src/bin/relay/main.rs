@@ -4,6 +4,7 @@ mod advice;
 mod convert;
 mod duration;
 mod echo;
+mod eval;
 mod fetch;
 mod files;
 mod follow;
@@ -116,6 +117,11 @@ enum Command {
         #[arg(long, value_enum)]
         format: Option<graph::Format>,
     },
+    /// Evaluate an expression or a document
+    ///
+    /// Shows the value, what of it could not be resolved, and where an error sits; secrets are
+    /// hidden. Exit codes: 0 complete, 1 an error, 2 something cannot be read, 3 incomplete.
+    Eval(Box<eval::Options>),
     /// Print a script with which a shell completes commands
     Completion {
         /// The shell
@@ -185,6 +191,7 @@ async fn relay() -> u8 {
         }
         Command::Convert(options) => convert::convert(&options, out).await,
         Command::Graph { file, format } => graph::graph(&file, format, out),
+        Command::Eval(options) => eval::eval(&options, out).await,
         Command::Completion { shell } => print::completion(shell, &Arguments::command()),
         Command::Version => print::version(out),
         Command::Workflow(Workflow::Old(verb)) => verb.refuse(),

@@ -1,15 +1,19 @@
 //! The evaluator: pure, synchronous, total.
 
+mod names;
 mod path;
 
+pub(crate) use names::Named;
 pub(crate) use path::select;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::environment::{Environment, Wanted};
+use super::environment::{Environment, Known, Wanted};
 use super::error::{Cause, Error, Frame};
 use super::function::{self, Argument};
+use super::limits::Budget;
+use super::operator::Infix;
 use super::reference::Reference;
 use super::syntax::{Arguments, Expr, Part, Template};
 use super::tree::{self, Node};
@@ -39,6 +43,10 @@ impl Partial {
 pub(crate) enum Cursor<'t> {
     Tree(&'t Node),
     Data(Value),
+    /// Among the names of a template.
+    Named(Named),
+    /// A list or object literal, of which only what lies on the path is evaluated.
+    Literal(&'t Expr, Scope<'t>),
 }
 
 /// What names mean: at the root of a template, in a document, or in the value left of a pipe.
@@ -59,35 +67,55 @@ pub(crate) struct Evaluator<'e> {
     pub(crate) met: Vec<(Reference, bool)>,
     /// What the environment did not know; never taken back, since knowing it may change the rest.
     pub(crate) wanted: BTreeSet<Wanted>,
+    pub(crate) budget: Budget,
 }
 
 impl<'e> Evaluator<'e> {
     pub(crate) fn new(environment: &'e Environment) -> Self {
-        Self { environment, met: Vec::new(), wanted: BTreeSet::new() }
+        let budget = Budget::new(*environment.limits());
+        Self { environment, met: Vec::new(), wanted: BTreeSet::new(), budget }
     }
 
     pub(crate) fn node(&mut self, node: &Node) -> Result<Partial, Error> {
+        self.node_to_depth(node, usize::MAX)
+    }
+
+    /// Evaluates this many levels of lists and objects; what lies below stays as it was written.
+    pub(crate) fn node_to_depth(&mut self, node: &Node, depth: usize) -> Result<Partial, Error> {
+        self.budget.step()?;
+        if depth == 0 {
+            return Ok(Partial::complete(node.source()));
+        }
+        match node {
+            Node::Data(value) => return Ok(Partial::complete(value.clone())),
+            Node::List(..) | Node::Map(..) if depth == 1 => {
+                return Ok(Partial::complete(node.source()));
+            }
+            _ => {}
+        }
         crate::stack::grow(|| match node {
             Node::Data(value) => Ok(Partial::complete(value.clone())),
-            Node::List(items) => {
+            Node::List(items, _) => {
                 let mut complete = true;
                 let mut values = Vec::with_capacity(items.len());
                 for (index, item) in items.iter().enumerate() {
-                    let item = self.node(item).map_err(|error| error.at(&index))?;
+                    let item = self.node_to_depth(item, depth - 1);
+                    let item = item.map_err(|error| error.at(&index))?;
                     complete &= item.complete;
                     values.push(item.value);
                 }
                 Ok(Partial { value: Value::from(values), complete })
             }
-            Node::Map(members) => {
+            Node::Map(members, _) => {
                 let mut complete = true;
-                let mut map = Map::new();
+                let mut values = Vec::with_capacity(members.len());
                 for (key, member) in members {
-                    let member = self.node(member).map_err(|error| error.at(key.as_ref()))?;
+                    let member = self.node_to_depth(member, depth - 1);
+                    let member = member.map_err(|error| error.at(key.as_ref()))?;
                     complete &= member.complete;
-                    map.insert(key.clone(), member.value);
+                    values.push((key.clone(), member.value));
                 }
-                Ok(Partial { value: Value::from(map), complete })
+                Ok(Partial { value: Value::from(values.into_iter().collect::<Map>()), complete })
             }
             Node::Template(template) => {
                 self.template(template).map_err(|error| error.within(Frame::Template))
@@ -96,17 +124,45 @@ impl<'e> Evaluator<'e> {
                 Some(value) => Partial::complete(value),
                 None => Partial::unresolved(source.clone()),
             }),
-            Node::Event { name, .. } => {
-                Err(Cause::DataResolverNotFound(name.as_deref().map(str::to_owned)).into())
+            Node::Lookup { source_name, text, query, source } => {
+                self.lookup(source_name, text, query, source)
             }
-            Node::Encoded { encoding, data } => self.encoded(encoding, data),
-            Node::Call { function, arguments } => self.json_call(function, arguments),
+            Node::Encoded { encoding, data, .. } => self
+                .encoded(encoding, data)
+                .map_err(|error| error.within(Frame::Encoding(encoding.to_string()))),
+            Node::Call { function, arguments, .. } => self.json_call(function, arguments),
             Node::Broken { error, .. } => Err(error.clone()),
         })
     }
 
+    /// Queries a source of data, which is never evaluated itself.
+    fn lookup(
+        &mut self,
+        source_name: &Arc<str>,
+        text: &Arc<str>,
+        query: &Result<Expr, Error>,
+        source: &Value,
+    ) -> Result<Partial, Error> {
+        let within = |error: Error| error.within(Frame::Type("Data"));
+        let reference = Reference::Data { name: source_name.clone() };
+        if matches!(self.environment.get(&reference), Known::Missing) {
+            let name = Some(source_name.to_string()).filter(|name| !name.is_empty());
+            return Err(within(Cause::DataResolverNotFound(name).into()));
+        }
+        let Some(data) = self.reference(&reference) else {
+            return Ok(Partial::unresolved(source.clone()));
+        };
+        let root = Cursor::Data(data);
+        let scope = Scope { root: Some(&root), functions: false };
+        let found = match query {
+            Ok(expr) => self.expr(expr, scope),
+            Err(error) => Err(error.clone()),
+        };
+        found.map_err(|error| within(error.within(Frame::Query(text.to_string()))))
+    }
+
     fn encoded(&mut self, encoding: &Arc<str>, data: &Node) -> Result<Partial, Error> {
-        let data = self.node(data).map_err(|error| error.at("data"))?;
+        let data = self.node(data)?;
         if !data.complete {
             return Ok(Partial::unresolved(tree::encoded(encoding, data.value)));
         }
@@ -125,8 +181,10 @@ impl<'e> Evaluator<'e> {
         // One level of the arguments decides whether they are positional or keywords.
         let evaluated;
         let arguments = match arguments {
-            Node::List(items) => Arguments::Positional(items.iter().map(Argument::Tree).collect()),
-            Node::Map(members) => Arguments::Keyword(
+            Node::List(items, _) => {
+                Arguments::Positional(items.iter().map(Argument::Tree).collect())
+            }
+            Node::Map(members, _) => Arguments::Keyword(
                 members.iter().map(|(key, node)| (key.clone(), Argument::Tree(node))).collect(),
             ),
             Node::Data(value) => {
@@ -134,11 +192,14 @@ impl<'e> Evaluator<'e> {
                 data_arguments(&evaluated)
             }
             active => {
+                let before = self.met.len();
                 let partial = self.node(active)?;
                 if partial.complete {
                     evaluated = partial.value;
                     data_arguments(&evaluated)
                 } else {
+                    // Whether it is reported is for the function to say.
+                    self.met.truncate(before);
                     Arguments::Positional(vec![Argument::Tree(active)])
                 }
             }
@@ -162,10 +223,14 @@ impl<'e> Evaluator<'e> {
         if !complete {
             return Ok(Partial::unresolved(Value::Text(template.source.clone())));
         }
-        join(values).map(Partial::complete)
+        self.join(values).map(Partial::complete)
     }
 
     pub(crate) fn expr(&mut self, expr: &Expr, scope: Scope<'_>) -> Result<Partial, Error> {
+        self.budget.step()?;
+        if let Expr::Literal(value) = expr {
+            return Ok(Partial::complete(value.clone()));
+        }
         crate::stack::grow(|| match expr {
             Expr::Literal(value) => Ok(Partial::complete(value.clone())),
             Expr::List(items) => {
@@ -176,7 +241,9 @@ impl<'e> Evaluator<'e> {
                     complete &= item.complete;
                     values.push(item.value);
                 }
-                Ok(Partial { value: Value::from(values), complete })
+                let value = Value::from(values);
+                self.budget.value(&value, 0)?;
+                Ok(Partial { value, complete })
             }
             Expr::Object(members) => self.object(members, scope),
             Expr::Prefix(operator, operand) => {
@@ -196,6 +263,14 @@ impl<'e> Evaluator<'e> {
                 let right = self.expr(right, scope)?;
                 if !(left.complete && right.complete) {
                     return Ok(Partial::unresolved(Value::Null));
+                }
+                // Operators walk over their operands and join them.
+                self.budget.value(&left.value, 0)?;
+                self.budget.value(&right.value, 0)?;
+                if matches!(operator, Infix::Match | Infix::NotMatch) {
+                    // Searching takes its time with every byte.
+                    let bytes = left.value.as_bytes().map_or(0, <[u8]>::len);
+                    self.budget.steps(bytes / 64)?;
                 }
                 operator.apply(&left.value, &right.value).map(Partial::complete)
             }
@@ -218,7 +293,10 @@ impl<'e> Evaluator<'e> {
                 }
                 Ok(called)
             }
-            Expr::Path { root, keys } => self.path(root, keys, scope),
+            Expr::Path { reference: Some(reference), .. } if scope.root.is_none() => {
+                self.end(Cursor::Named(Named::Reference(reference.clone())))
+            }
+            Expr::Path { root, keys, .. } => self.path(root, keys, scope),
             Expr::Pipe(left, right) => {
                 let left = self.expr(left, scope)?;
                 if !left.complete {
@@ -237,10 +315,13 @@ impl<'e> Evaluator<'e> {
             let key = self.expr(key, scope)?;
             let member = self.expr(member, scope)?;
             complete &= key.complete && member.complete;
+            self.budget.value(&key.value, 0)?;
             let text = key.value.to_operand_text();
             map.insert(String::from_utf8_lossy(&text).into(), member.value);
         }
-        Ok(Partial { value: Value::from(map), complete })
+        let value = Value::from(map);
+        self.budget.value(&value, 0)?;
+        Ok(Partial { value, complete })
     }
 }
 
@@ -254,17 +335,23 @@ fn data_arguments(value: &Value) -> Arguments<Argument<'_>> {
     }
 }
 
-/// Joins the parts of a template from the right: an empty string is no part at all, so one
-/// expression alone keeps its type.
-pub(crate) fn join(values: Vec<Value>) -> Result<Value, Error> {
-    let empty = |value: &Value| value.as_bytes().is_some_and(<[u8]>::is_empty);
-    let mut parts: Vec<_> = values.into_iter().filter(|value| !empty(value)).collect();
-    if parts.len() <= 1 {
-        return Ok(parts.pop().unwrap_or_else(|| Value::from("")));
+impl Evaluator<'_> {
+    /// Joins the parts of a template from the right: an empty string is no part at all, so one
+    /// expression alone keeps its type.
+    pub(crate) fn join(&mut self, values: Vec<Value>) -> Result<Value, Error> {
+        let empty = |value: &Value| value.as_bytes().is_some_and(<[u8]>::is_empty);
+        let mut parts: Vec<_> = values.into_iter().filter(|value| !empty(value)).collect();
+        if parts.len() <= 1 {
+            return Ok(parts.pop().unwrap_or_else(|| Value::from("")));
+        }
+        let mut bytes = Vec::new();
+        for part in &parts {
+            self.budget.value(part, 0)?;
+            let before = bytes.len();
+            part.write_template_text(self.budget.text_left(), &mut bytes)
+                .ok_or(Cause::NotEncodable)?;
+            self.budget.text(bytes.len() - before)?;
+        }
+        Ok(Value::from_bytes(&bytes))
     }
-    let mut bytes = Vec::new();
-    for part in &parts {
-        bytes.extend(part.to_template_text().ok_or(Cause::NotEncodable)?);
-    }
-    Ok(Value::from_bytes(&bytes))
 }

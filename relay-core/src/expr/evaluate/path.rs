@@ -1,214 +1,170 @@
 //! Paths: from names and documents to members (`expressions.md` §5 and §7.3).
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
-use super::{Cursor, Evaluator, Partial, Scope};
-use crate::expr::environment::{Known, Wanted};
+use super::{Cursor, Evaluator, Named, Partial, Scope};
 use crate::expr::error::{Cause, Error, Frame};
-use crate::expr::reference::{Collection, Reference};
 use crate::expr::syntax::{Expr, Start};
-use crate::expr::tree::Node;
-use crate::value::{Map, Value};
+use crate::expr::tree::{self, Node};
+use crate::value::{Value, ValueKind};
 
 /// A key of a path. One that was computed may be secret, or come from one.
-struct Key {
-    value: Value,
+struct Key<'k> {
+    value: Cow<'k, Value>,
     computed: bool,
 }
 
-impl Key {
+impl<'k> Key<'k> {
+    fn constant(value: &'k Value) -> Self {
+        Self { value: Cow::Borrowed(value), computed: false }
+    }
+
     fn frame(&self) -> Frame {
-        let text = key_text(&self.value).unwrap_or_else(|| format!("<{}>", self.value.kind()));
+        let text = key_text(&self.value).unwrap_or_else(|| {
+            // What is no name is shown as text, as long as that is short.
+            match self.value.kind() {
+                kind @ (ValueKind::List | ValueKind::Map) => format!("<{kind}>"),
+                _ => String::from_utf8_lossy(&self.value.to_general_text()).into_owned(),
+            }
+        });
         if self.computed { Frame::Computed(text) } else { Frame::Path(text) }
     }
 }
 
+/// The error with the keys around it that were passed.
+fn in_path(error: Error, passed: &[Key<'_>]) -> Error {
+    passed.iter().rev().map(Key::frame).fold(error, Error::within)
+}
+
 impl Evaluator<'_> {
+    /// Follows keys through names, trees and data, and evaluates what is there. A container whose
+    /// members are partly unresolvable is given as far as it goes; anything else unresolvable is
+    /// null, and what comes after it is not looked at.
     pub(super) fn path(
         &mut self,
         start: &Start,
         keys: &[Expr],
         scope: Scope<'_>,
     ) -> Result<Partial, Error> {
-        let mut values = Vec::with_capacity(keys.len());
-        for expr in keys {
-            let key = self.expr(expr, scope)?;
-            if !key.complete {
-                return Ok(Partial::unresolved(Value::Null));
-            }
-            values.push(Key { computed: !matches!(expr, Expr::Literal(_)), value: key.value });
-        }
-        match (scope.root, start) {
-            (None, Start::Root) => self.whole_root(&values),
-            (None, Start::Name(name)) => self.named(name, &values),
-            (Some(root), Start::Root) => self.descend(root.clone(), &values),
-            (Some(root), Start::Name(name)) => {
-                values.insert(0, Key { computed: false, value: Value::Text(name.clone()) });
-                self.descend(root.clone(), &values)
-            }
-        }
-    }
-
-    /// Follows keys through trees and data, and evaluates what is there. A container whose members
-    /// are partly unresolvable is given as far as it goes; anything else unresolvable is null.
-    fn descend(&mut self, from: Cursor<'_>, keys: &[Key]) -> Result<Partial, Error> {
-        let mut passed = Vec::new();
-        let in_path = |error: Error, passed: &[Frame]| {
-            passed.iter().rev().cloned().fold(error, Error::within)
-        };
-        let mut cursor = from;
-        for key in keys {
-            cursor = match self.concrete(cursor).map_err(|error| in_path(error, &passed))? {
+        let name;
+        let mut passed = Vec::with_capacity(keys.len() + 1);
+        let mut cursor = scope.root.cloned().unwrap_or(Cursor::Named(Named::Root));
+        if let Start::Name(text) = start {
+            name = Value::Text(text.clone());
+            cursor = match self.step(cursor, Key::constant(&name), &mut passed)? {
                 Some(cursor) => cursor,
                 None => return Ok(Partial::unresolved(Value::Null)),
             };
-            passed.push(key.frame());
-            cursor = select(cursor, &key.value).map_err(|error| in_path(error, &passed))?;
         }
-        match cursor {
-            Cursor::Data(value) => Ok(Partial::complete(value)),
-            Cursor::Tree(node) => self.end(node).map_err(|error| in_path(error, &passed)),
+        for expr in keys {
+            let key = match expr {
+                Expr::Literal(value) => Key::constant(value),
+                expr => {
+                    let key = self.expr(expr, scope).map_err(|error| in_path(error, &passed))?;
+                    if !key.complete {
+                        return Ok(Partial::unresolved(Value::Null));
+                    }
+                    Key { computed: true, value: Cow::Owned(key.value) }
+                }
+            };
+            cursor = match self.step(cursor, key, &mut passed)? {
+                Some(cursor) => cursor,
+                None => return Ok(Partial::unresolved(Value::Null)),
+            };
         }
+        self.end(cursor).map_err(|error| in_path(error, &passed))
+    }
+
+    /// One step of a path; `None` where what it starts from is unresolvable.
+    fn step<'t, 'k>(
+        &mut self,
+        cursor: Cursor<'t>,
+        key: Key<'k>,
+        passed: &mut Vec<Key<'k>>,
+    ) -> Result<Option<Cursor<'t>>, Error> {
+        self.budget.step()?;
+        let selected = match self.concrete(cursor) {
+            Ok(Some(cursor)) => self.select(cursor, &key.value),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        passed.push(key);
+        selected.map_err(|error| in_path(error, passed))
     }
 
     /// The value at the end of a path.
-    pub(crate) fn end(&mut self, node: &Node) -> Result<Partial, Error> {
-        let partial = self.node(node)?;
-        let container = matches!(node, Node::List(_) | Node::Map(_));
+    pub(crate) fn end(&mut self, cursor: Cursor<'_>) -> Result<Partial, Error> {
+        let (partial, container) = match cursor {
+            Cursor::Data(value) => return Ok(Partial::complete(value)),
+            Cursor::Named(place) => return Ok(self.whole(&place)),
+            Cursor::Tree(node) => {
+                (self.node(node)?, matches!(node, Node::List(..) | Node::Map(..)))
+            }
+            Cursor::Literal(expr, scope) => {
+                (self.expr(expr, scope)?, matches!(expr, Expr::List(_) | Expr::Object(_)))
+            }
+        };
         Ok(if partial.complete || container { partial } else { Partial::unresolved(Value::Null) })
+    }
+
+    /// The member that a key selects; `None` where an unresolvable key of a literal may be it.
+    pub(crate) fn select<'t>(
+        &mut self,
+        cursor: Cursor<'t>,
+        key: &Value,
+    ) -> Result<Option<Cursor<'t>>, Error> {
+        match cursor {
+            Cursor::Literal(Expr::Object(members), scope) => {
+                let name = key_text(key).ok_or(Cause::BadKeyType(key.kind()))?;
+                let mut found = Err(Cause::UnknownKey(name.clone()).into());
+                for (known, member) in members {
+                    let known = self.expr(known, scope)?;
+                    if !known.complete {
+                        return Ok(None);
+                    }
+                    if known.value.to_operand_text() == name.as_bytes() {
+                        found = Ok(Some(Cursor::Literal(member, scope)));
+                    }
+                }
+                found
+            }
+            Cursor::Literal(Expr::List(items), scope) => items
+                .get(index(key, items.len())?)
+                .map(|item| Some(Cursor::Literal(item, scope)))
+                .ok_or_else(|| out_of_bounds(key, items.len())),
+            Cursor::Named(place) => self.select_named(place, key).map(Some),
+            cursor => select(cursor, key).map(Some),
+        }
     }
 
     /// The cursor with its topmost level evaluated; `None` when that is unresolvable.
     pub(crate) fn concrete<'t>(&mut self, cursor: Cursor<'t>) -> Result<Option<Cursor<'t>>, Error> {
         Ok(match cursor {
-            Cursor::Data(_) | Cursor::Tree(Node::List(_) | Node::Map(_)) => Some(cursor),
+            Cursor::Named(Named::Reference(reference)) => {
+                self.reference(&reference).map(Cursor::Data)
+            }
+            Cursor::Data(_)
+            | Cursor::Named(_)
+            | Cursor::Tree(Node::List(..) | Node::Map(..))
+            | Cursor::Literal(Expr::List(_) | Expr::Object(_), _) => Some(cursor),
+            Cursor::Literal(expr, scope) => {
+                let partial = self.expr(expr, scope)?;
+                partial.complete.then_some(Cursor::Data(partial.value))
+            }
             Cursor::Tree(node) => {
                 let partial = self.node(node)?;
                 partial.complete.then_some(Cursor::Data(partial.value))
             }
         })
     }
-
-    /// A path that starts at a name of a template.
-    fn named(&mut self, name: &Arc<str>, keys: &[Key]) -> Result<Partial, Error> {
-        let collection = match name.as_ref() {
-            "parameters" => Some(Collection::Parameters),
-            "secrets" => Some(Collection::Secrets),
-            "connections" => Some(Collection::Connections),
-            "outputs" => Some(Collection::Outputs),
-            "steps" => None,
-            _ => return Err(Error::from(Cause::UnknownKey(name.to_string())).at(name.as_ref())),
-        };
-        let depth = match collection {
-            Some(Collection::Parameters | Collection::Secrets) => 1,
-            _ => 2,
-        };
-        let mut names = Vec::with_capacity(depth);
-        for key in keys.iter().take(depth) {
-            let key_name = key_text(&key.value).ok_or_else(|| {
-                Error::from(Cause::BadKeyType(key.value.kind())).within(key.frame()).at(name)
-            })?;
-            names.push(Arc::<str>::from(key_name));
-        }
-        if names.len() < depth {
-            return Ok(match collection {
-                Some(collection) => self.collection(&collection, names.first()),
-                // `${steps}` and `${steps.x}` name no status.
-                None if names.is_empty() => Partial::complete(Value::from(Map::new())),
-                None => Partial::complete(Value::Null),
-            });
-        }
-        let mut names = names.into_iter();
-        let (first, second) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
-        let reference = match collection {
-            Some(Collection::Parameters) => Reference::Parameter { name: first },
-            Some(Collection::Secrets) => Reference::Secret { name: first },
-            Some(Collection::Connections) => Reference::Connection { kind: first, name: second },
-            Some(Collection::Outputs) => Reference::Output { from: first, name: second },
-            None => Reference::Status { action: first, property: second },
-        };
-        let Some(value) = self.reference(&reference) else {
-            return Ok(Partial::unresolved(Value::Null));
-        };
-        let (passed, rest) = keys.split_at_checked(depth).unwrap_or_default();
-        self.descend(Cursor::Data(value), rest).map_err(|error| {
-            passed.iter().rev().map(Key::frame).fold(error, Error::within).at(name.as_ref())
-        })
-    }
-
-    /// `${$}`: all collections but the statuses.
-    fn whole_root(&mut self, keys: &[Key]) -> Result<Partial, Error> {
-        if let Some((first, rest)) = keys.split_first() {
-            let name = key_text(&first.value).ok_or_else(|| {
-                Error::from(Cause::BadKeyType(first.value.kind())).within(first.frame())
-            })?;
-            return self.named(&name.into(), rest);
-        }
-        let mut complete = true;
-        let mut map = Map::new();
-        for (name, collection) in [
-            ("connections", Collection::Connections),
-            ("outputs", Collection::Outputs),
-            ("parameters", Collection::Parameters),
-            ("secrets", Collection::Secrets),
-        ] {
-            let partial = self.collection(&collection, None);
-            complete &= partial.complete;
-            map.insert(name.into(), partial.value);
-        }
-        Ok(Partial { value: Value::from(map), complete })
-    }
-
-    /// The value of a reference, reported as met; `None` while there is none.
-    pub(super) fn reference(&mut self, reference: &Reference) -> Option<Value> {
-        let value = match self.environment.get(reference) {
-            Known::Found(value) => Some(value.clone()),
-            Known::Missing => None,
-            Known::NotAsked => {
-                self.wanted.insert(Wanted::Reference(reference.clone()));
-                None
-            }
-        };
-        self.met.push((reference.clone(), value.is_some()));
-        value
-    }
-
-    fn collection(&mut self, collection: &Collection, member: Option<&Arc<str>>) -> Partial {
-        let Some(all) = self.environment.collection(collection) else {
-            self.wanted.insert(Wanted::Collection(collection.clone()));
-            return Partial::unresolved(Value::Null);
-        };
-        let empty = Value::from(Map::new());
-        for (first, value) in all.as_map().into_iter().flatten() {
-            if member.is_some_and(|member| member != first) {
-                continue;
-            }
-            let names = value.as_map().into_iter().flatten().map(|(name, _)| name.clone());
-            let (kind, from) = (first.clone(), first.clone());
-            match collection {
-                Collection::Parameters => {
-                    self.met.push((Reference::Parameter { name: from }, true));
-                }
-                Collection::Secrets => self.met.push((Reference::Secret { name: from }, true)),
-                Collection::Connections => self.met.extend(
-                    names.map(|name| (Reference::Connection { kind: kind.clone(), name }, true)),
-                ),
-                Collection::Outputs => self.met.extend(
-                    names.map(|name| (Reference::Output { from: from.clone(), name }, true)),
-                ),
-            }
-        }
-        Partial::complete(match member {
-            Some(member) => all.get(member).cloned().unwrap_or(empty),
-            None => all.clone(),
-        })
-    }
 }
 
 /// The name that a key selects: strings as they are, numbers by their plain text.
-fn key_text(key: &Value) -> Option<String> {
+pub(super) fn key_text(key: &Value) -> Option<String> {
     match key {
         Value::Text(text) => Some(text.as_ref().to_owned()),
+        // Names are text: one that is not finds nothing.
+        Value::Bytes(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
         Value::Number(number) => Some(number.to_plain()),
         _ => None,
     }
@@ -216,14 +172,14 @@ fn key_text(key: &Value) -> Option<String> {
 
 pub(crate) fn select<'t>(cursor: Cursor<'t>, key: &Value) -> Result<Cursor<'t>, Error> {
     match cursor {
-        Cursor::Tree(Node::Map(map)) => {
+        Cursor::Tree(Node::Map(map, _)) => {
             let name = key_text(key).ok_or(Cause::BadKeyType(key.kind()))?;
-            match map.get(name.as_str()) {
+            match tree::member(map, &name) {
                 Some(node) => Ok(Cursor::Tree(node)),
                 None => Err(Cause::UnknownKey(name).into()),
             }
         }
-        Cursor::Tree(Node::List(items)) => items
+        Cursor::Tree(Node::List(items, _)) => items
             .get(index(key, items.len())?)
             .map(Cursor::Tree)
             .ok_or_else(|| out_of_bounds(key, items.len())),
@@ -240,7 +196,9 @@ pub(crate) fn select<'t>(cursor: Cursor<'t>, key: &Value) -> Result<Cursor<'t>, 
             .ok_or_else(|| out_of_bounds(key, items.len())),
         Cursor::Data(other) => Err(Cause::NotIndexable(other.kind()).into()),
         // Everything else was made data before.
-        Cursor::Tree(node) => Err(Cause::NotIndexable(node.source().kind()).into()),
+        Cursor::Tree(_) | Cursor::Literal(..) | Cursor::Named(_) => {
+            Err(Cause::NotIndexable(ValueKind::Null).into())
+        }
     }
 }
 
@@ -251,6 +209,7 @@ fn out_of_bounds(key: &Value, length: usize) -> Error {
 #[expect(clippy::cast_possible_truncation, reason = "indexes are cut towards zero by rule")]
 fn integer(key: &Value) -> Option<i64> {
     match key {
+        Value::Number(number) if number.as_f64().is_nan() => Some(i64::MAX),
         Value::Number(number) => Some(number.as_f64() as i64),
         Value::Text(text) => text.parse::<i32>().ok().map(i64::from),
         _ => None,
@@ -260,7 +219,9 @@ fn integer(key: &Value) -> Option<i64> {
 /// The position that an index means: negative ones count from the end.
 fn index(key: &Value, length: usize) -> Result<usize, Error> {
     let index = integer(key).ok_or_else(|| match key {
-        Value::Text(text) => Cause::BadStringIndex(text.to_string()),
+        Value::Text(_) | Value::Bytes(_) => {
+            Cause::BadStringIndex(key_text(key).unwrap_or_default())
+        }
         other => Cause::BadIndexType(other.kind()),
     })?;
     let bounds = || Error::from(Cause::IndexOutOfBounds { index, length });

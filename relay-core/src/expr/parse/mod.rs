@@ -1,6 +1,6 @@
 //! The parser of templates and expressions (`expressions.md` §6 and §7).
 
-mod token;
+pub(super) mod token;
 
 use std::sync::Arc;
 
@@ -10,16 +10,41 @@ use winnow::stream::{LocatingSlice, Location as _};
 use winnow::token::any;
 
 use super::error::{Cause, Error};
+use super::limits::Limits;
 use super::operator::{INFIX, Infix, Prefix};
 use super::syntax::{Arguments, Expr, Part, Start, Template};
-use crate::value::{MAX_DEPTH, Value};
+use crate::value::Value;
 use token::{advance, eat, identifier, number, peek, space, span, starts_name, string, unexpected};
 
 /// How many operators one expression may chain at one level.
 const MAX_CHAIN: usize = 4096;
 
-type Input<'s> = LocatingSlice<&'s str>;
-type Parsed<T> = Result<T, Error>;
+pub(super) type Input<'s> = LocatingSlice<&'s str>;
+pub(super) type Parsed<T> = Result<T, Error>;
+
+/// How deep the parser is, and how deep it may go.
+#[derive(Clone, Copy)]
+pub(super) struct Depth {
+    level: usize,
+    limit: usize,
+}
+
+impl Depth {
+    pub(super) fn top(limits: &Limits) -> Self {
+        Self { level: 0, limit: limits.nesting() }
+    }
+
+    pub(super) fn deeper(self) -> Self {
+        Self { level: self.level + 1, ..self }
+    }
+
+    pub(super) fn check(self) -> Parsed<()> {
+        if self.level <= self.limit {
+            return Ok(());
+        }
+        Err(Cause::Limit { what: "levels of nesting", limit: self.limit }.into())
+    }
+}
 
 impl ParserError<Input<'_>> for Error {
     type Inner = Self;
@@ -34,7 +59,8 @@ impl ParserError<Input<'_>> for Error {
 }
 
 /// Parses the text of a template.
-pub(crate) fn template(source: &str) -> Parsed<Template> {
+pub(crate) fn template(source: &str, limits: &Limits) -> Parsed<Template> {
+    let depth = Depth::top(limits);
     let mut input = LocatingSlice::new(source);
     let mut parts = Vec::new();
     let mut text = String::new();
@@ -49,7 +75,7 @@ pub(crate) fn template(source: &str) -> Parsed<Template> {
             if !text.is_empty() {
                 parts.push(Part::Text(Arc::from(std::mem::take(&mut text))));
             }
-            let expr = expression(&mut input, 0)?;
+            let expr = expression(&mut input, depth)?;
             if !eat(&mut input, "}") {
                 return Err(if input.is_empty() {
                     Error::syntax("the `${` is not closed by `}`", start)
@@ -72,9 +98,9 @@ pub(crate) fn template(source: &str) -> Parsed<Template> {
 }
 
 /// Parses a whole text as one expression.
-pub(crate) fn query(source: &str) -> Parsed<Expr> {
+pub(crate) fn query(source: &str, limits: &Limits) -> Parsed<Expr> {
     let mut input = LocatingSlice::new(source);
-    let expr = expression(&mut input, 0)?;
+    let expr = expression(&mut input, Depth::top(limits))?;
     if input.is_empty() { Ok(expr) } else { Err(unexpected(&input, "an operator or the end")) }
 }
 
@@ -100,15 +126,13 @@ pub(crate) fn number_text(text: &str) -> Option<f64> {
     input.is_empty().then_some(sign * number)
 }
 
-fn expression(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
-    if depth > MAX_DEPTH {
-        return Err(Cause::Limit { what: "levels of nesting", limit: MAX_DEPTH }.into());
-    }
+fn expression(input: &mut Input<'_>, depth: Depth) -> Parsed<Expr> {
+    depth.check()?;
     crate::stack::grow(|| {
         let left = binary(input, 0, depth)?;
         space(input)?;
         if eat(input, "|>") {
-            let right = expression(input, depth + 1)?;
+            let right = expression(input, depth.deeper())?;
             return Ok(Expr::Pipe(Box::new(left), Box::new(right)));
         }
         Ok(left)
@@ -123,7 +147,7 @@ fn infix(input: &Input<'_>) -> Option<(&'static str, Infix, u16)> {
 }
 
 /// Infix operators of at least this precedence; all are left-associative.
-fn binary(input: &mut Input<'_>, minimum: u16, depth: usize) -> Parsed<Expr> {
+fn binary(input: &mut Input<'_>, minimum: u16, depth: Depth) -> Parsed<Expr> {
     let mut left = unary(input, depth)?;
     for _ in 0..MAX_CHAIN {
         space(input)?;
@@ -145,10 +169,8 @@ fn fold_infix(operator: Infix, left: Expr, right: Expr) -> Parsed<Expr> {
     }
 }
 
-fn unary(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
-    if depth > MAX_DEPTH {
-        return Err(Cause::Limit { what: "levels of nesting", limit: MAX_DEPTH }.into());
-    }
+fn unary(input: &mut Input<'_>, depth: Depth) -> Parsed<Expr> {
+    depth.check()?;
     space(input)?;
     let operator = match peek(input) {
         Some('-') => Prefix::Negate,
@@ -157,19 +179,19 @@ fn unary(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
         _ => return primary(input, depth),
     };
     advance(input, 1);
-    let operand = crate::stack::grow(|| unary(input, depth + 1))?;
+    let operand = crate::stack::grow(|| unary(input, depth.deeper()))?;
     match &operand {
         Expr::Literal(value) => operator.apply(value).map(Expr::Literal),
         _ => Ok(Expr::Prefix(operator, Box::new(operand))),
     }
 }
 
-fn primary(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
+fn primary(input: &mut Input<'_>, depth: Depth) -> Parsed<Expr> {
     match peek(input) {
         Some('(') => {
             let start = input.current_token_start();
             advance(input, 1);
-            let inner = expression(input, depth + 1)?;
+            let inner = expression(input, depth.deeper())?;
             space(input)?;
             if eat(input, ")") {
                 Ok(inner)
@@ -194,7 +216,7 @@ fn primary(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
     }
 }
 
-fn name_or_call(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
+fn name_or_call(input: &mut Input<'_>, depth: Depth) -> Parsed<Expr> {
     let name = identifier(input)?;
     let constant = match name {
         "true" => Some(Value::Bool(true)),
@@ -215,13 +237,13 @@ fn name_or_call(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
     path(input, Start::Name(name.into()), depth)
 }
 
-fn path(input: &mut Input<'_>, root: Start, depth: usize) -> Parsed<Expr> {
+fn path(input: &mut Input<'_>, root: Start, depth: Depth) -> Parsed<Expr> {
     let mut keys = Vec::new();
     loop {
         let before = input.checkpoint();
         space(input)?;
         if eat(input, "[") {
-            keys.push(expression(input, depth + 1)?);
+            keys.push(expression(input, depth.deeper())?);
             space(input)?;
             if !eat(input, "]") {
                 return Err(unexpected(input, "`]` or an operator"));
@@ -235,17 +257,17 @@ fn path(input: &mut Input<'_>, root: Start, depth: usize) -> Parsed<Expr> {
                     let index: f64 = digits.parse().map_err(|_| unexpected(input, "an index"))?;
                     Expr::Literal(Value::from(index))
                 }
-                _ => unary(input, depth + 1)?,
+                _ => unary(input, depth.deeper())?,
             });
         } else {
             input.reset(&before);
-            return Ok(Expr::Path { root, keys });
+            return Ok(Expr::path(root, keys));
         }
     }
 }
 
 /// The arguments of a call, after its opening parenthesis.
-fn arguments(input: &mut Input<'_>, depth: usize) -> Parsed<Arguments<Expr>> {
+fn arguments(input: &mut Input<'_>, depth: Depth) -> Parsed<Arguments<Expr>> {
     space(input)?;
     if eat(input, ")") {
         return Ok(Arguments::Positional(Vec::new()));
@@ -257,9 +279,9 @@ fn arguments(input: &mut Input<'_>, depth: usize) -> Parsed<Arguments<Expr>> {
         match keyword_name(input)? {
             Some(name) if positional.is_empty() => {
                 keyword.retain(|(known, _): &(Arc<str>, Expr)| known.as_ref() != name);
-                keyword.push((Arc::from(name), expression(input, depth + 1)?));
+                keyword.push((Arc::from(name), expression(input, depth.deeper())?));
             }
-            None if keyword.is_empty() => positional.push(expression(input, depth + 1)?),
+            None if keyword.is_empty() => positional.push(expression(input, depth.deeper())?),
             _ => {
                 let problem = "positional and keyword arguments do not mix";
                 return Err(Error::syntax(problem, input.current_token_start()));
@@ -294,7 +316,7 @@ fn keyword_name<'s>(input: &mut Input<'s>) -> Parsed<Option<&'s str>> {
     Ok(None)
 }
 
-fn list(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
+fn list(input: &mut Input<'_>, depth: Depth) -> Parsed<Expr> {
     let start = input.current_token_start();
     advance(input, 1);
     let mut items = Vec::new();
@@ -307,12 +329,12 @@ fn list(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
             return Err(Error::syntax("the `[` is not closed by `]`", start));
         }
         if !eat(input, ",") {
-            items.push(expression(input, depth + 1)?);
+            items.push(expression(input, depth.deeper())?);
         }
     }
 }
 
-fn object(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
+fn object(input: &mut Input<'_>, depth: Depth) -> Parsed<Expr> {
     let start = input.current_token_start();
     advance(input, 1);
     let mut members = Vec::new();
@@ -327,11 +349,11 @@ fn object(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
         if eat(input, ",") {
             continue;
         }
-        let key = expression(input, depth + 1)?;
+        let key = expression(input, depth.deeper())?;
         space(input)?;
         if !eat(input, ":") {
             return Err(unexpected(input, "`:`"));
         }
-        members.push((key, expression(input, depth + 1)?));
+        members.push((key, expression(input, depth.deeper())?));
     }
 }

@@ -9,15 +9,18 @@ use crate::expr::error::Error;
 use crate::value::Value;
 
 /// The characters up to the first that is not accepted.
-pub(super) fn span<'s>(input: &mut Input<'s>, accepts: impl Fn(char) -> bool) -> Parsed<&'s str> {
+pub(in crate::expr) fn span<'s>(
+    input: &mut Input<'s>,
+    accepts: impl Fn(char) -> bool,
+) -> Parsed<&'s str> {
     take_while(0.., accepts).parse_next(input)
 }
 
-pub(super) fn advance(input: &mut Input<'_>, bytes: usize) {
+pub(in crate::expr) fn advance(input: &mut Input<'_>, bytes: usize) {
     input.next_slice(bytes);
 }
 
-pub(super) fn eat(input: &mut Input<'_>, token: &str) -> bool {
+pub(in crate::expr) fn eat(input: &mut Input<'_>, token: &str) -> bool {
     let found = input.starts_with(token);
     if found {
         advance(input, token.len());
@@ -25,11 +28,11 @@ pub(super) fn eat(input: &mut Input<'_>, token: &str) -> bool {
     found
 }
 
-pub(super) fn peek(input: &Input<'_>) -> Option<char> {
+pub(in crate::expr) fn peek(input: &Input<'_>) -> Option<char> {
     input.chars().next()
 }
 
-pub(super) fn unexpected(input: &Input<'_>, expected: &str) -> Error {
+pub(in crate::expr) fn unexpected(input: &Input<'_>, expected: &str) -> Error {
     let offset = input.current_token_start();
     let problem = match peek(input) {
         Some(found) => format!("expected {expected}, found `{found}`"),
@@ -39,7 +42,7 @@ pub(super) fn unexpected(input: &Input<'_>, expected: &str) -> Error {
 }
 
 /// White space and comments.
-pub(super) fn space(input: &mut Input<'_>) -> Parsed<()> {
+pub(in crate::expr) fn space(input: &mut Input<'_>) -> Parsed<()> {
     loop {
         span(input, |c| matches!(c, ' ' | '\t' | '\r' | '\n'))?;
         if input.starts_with("//") {
@@ -55,11 +58,11 @@ pub(super) fn space(input: &mut Input<'_>) -> Parsed<()> {
     }
 }
 
-pub(super) fn starts_name(c: char) -> bool {
+pub(in crate::expr) fn starts_name(c: char) -> bool {
     c.is_alphabetic() || c == '_'
 }
 
-pub(super) fn identifier<'s>(input: &mut Input<'s>) -> Parsed<&'s str> {
+pub(in crate::expr) fn identifier<'s>(input: &mut Input<'s>) -> Parsed<&'s str> {
     let continues = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     take_while(1.., continues).parse_next(input)
 }
@@ -75,7 +78,7 @@ fn digits(input: &mut Input<'_>, radix: u32, out: &mut String) -> Parsed<()> {
     Ok(())
 }
 
-pub(super) fn number(input: &mut Input<'_>) -> Parsed<f64> {
+pub(in crate::expr) fn number(input: &mut Input<'_>) -> Parsed<f64> {
     let start = input.current_token_start();
     if input.starts_with("0x") || input.starts_with("0X") {
         return hex_float(input);
@@ -92,8 +95,9 @@ pub(super) fn number(input: &mut Input<'_>) -> Parsed<f64> {
     if peek(input).is_some_and(|c| matches!(c, 'e' | 'E')) {
         exponent(input, &mut text)?;
     }
-    if peek(input).is_some_and(starts_name) {
-        return Err(Error::syntax("a number must not touch a name", start));
+    // `0b1` and `0o7` are no numbers here, and would not mean what they look like.
+    if text == "0" && peek(input).is_some_and(|c| matches!(c, 'b' | 'B' | 'o' | 'O')) {
+        return Err(Error::syntax("a number of this base needs an exponent such as `p0`", start));
     }
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(number),
@@ -152,7 +156,7 @@ fn hex_float(input: &mut Input<'_>) -> Parsed<f64> {
     }
 }
 
-pub(super) fn string(input: &mut Input<'_>) -> Parsed<Value> {
+pub(in crate::expr) fn string(input: &mut Input<'_>) -> Parsed<Value> {
     let start = input.current_token_start();
     let quote = any::<_, Error>.parse_next(input)?;
     let open = || Error::syntax(format!("the string is not closed by `{quote}`"), start);

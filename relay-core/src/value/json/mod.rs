@@ -49,14 +49,27 @@ impl Value {
         }
     }
 
-    /// The value with every `$encoding` object replaced by the string that it encodes: how stored
-    /// values are read back.
+    /// Reads the JSON value that a text starts with, and ignores what comes after it.
     ///
     /// # Errors
     ///
-    /// Where an encoding is not known or its data is no base64.
+    /// As for [`Value::from_json`].
+    pub fn from_json_prefix(text: &str) -> Result<Self, JsonError> {
+        Reader::new(text).value(0)
+    }
+
+    /// The value with every `$encoding` object replaced by the string that it encodes, at any
+    /// depth: how resources and stored values are read. `data` that is no string counts as empty,
+    /// but where it is a reference or a call the object stays, for evaluation to decode.
+    ///
+    /// # Errors
+    ///
+    /// Where an encoding is not known or its data is no base64, even inside what is thrown away.
     pub fn decode_transfer(self) -> Result<Self, TransferError> {
-        match self {
+        if !self.has_encoding() {
+            return Ok(self);
+        }
+        crate::stack::grow(|| match self {
             Self::List(items) => items
                 .iter()
                 .cloned()
@@ -64,17 +77,40 @@ impl Value {
                 .collect::<Result<Vec<_>, _>>()
                 .map(Self::from),
             Self::Map(map) => {
-                if let Some(encoding) = map.get("$encoding").and_then(Self::as_str) {
-                    let data = map.get("data").and_then(Self::as_str).unwrap_or_default();
-                    return decode(encoding, data.as_bytes());
-                }
                 let members = map.iter().map(|(key, value)| {
                     Ok::<_, TransferError>((key.clone(), value.clone().decode_transfer()?))
                 });
-                members.collect::<Result<Map, _>>().map(Self::from)
+                let members = members.collect::<Result<Map, _>>()?;
+                match (map.get("$encoding").and_then(Self::as_str), members.get("data")) {
+                    (Some(_), Some(data)) if data.is_active() => Ok(Self::from(members)),
+                    (Some(encoding), data) => {
+                        let data = data.and_then(Self::as_bytes).unwrap_or_default();
+                        decode(encoding, data)
+                    }
+                    (None, _) => Ok(Self::from(members)),
+                }
             }
             other => Ok(other),
-        }
+        })
+    }
+
+    fn has_encoding(&self) -> bool {
+        crate::stack::grow(|| match self {
+            Self::List(items) => items.iter().any(Self::has_encoding),
+            Self::Map(map) => {
+                map.get("$encoding").is_some_and(|encoding| encoding.as_str().is_some())
+                    || map.values().any(Self::has_encoding)
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether an object means something to evaluation.
+    fn is_active(&self) -> bool {
+        self.as_map().is_some_and(|map| {
+            map.keys().any(|key| matches!(key.as_ref(), "$type" | "$encoding"))
+                || map.keys().any(|key| map.len() == 1 && key.starts_with("$fn."))
+        })
     }
 
     /// Compact transfer JSON: keys sorted, strings that JSON cannot carry as `$encoding` objects,
@@ -87,25 +123,18 @@ impl Value {
         out
     }
 
-    /// JSON as `jsonMarshal` writes it: strings that JSON cannot carry lose what is not UTF-8.
+    /// JSON as `jsonMarshal` writes it: of strings that JSON cannot carry, each byte that is not
+    /// UTF-8 is an escaped U+FFFD.
     pub(crate) fn to_marshalled_json(&self) -> String {
-        fn plain(value: &Value) -> Value {
-            match value {
-                Value::Bytes(bytes) => Value::from(String::from_utf8_lossy(bytes).into_owned()),
-                Value::List(items) => Value::list(items.iter().map(plain)),
-                Value::Map(map) => Value::map(map.iter().map(|(k, v)| (k.clone(), plain(v)))),
-                other => other.clone(),
-            }
-        }
         let mut out = String::new();
-        plain(self).write_json(Strings::Plain, &mut out);
+        self.write_json(Strings::Plain, &mut out);
         out
     }
 
     /// The path of the first number that JSON cannot carry, if there is one.
     #[must_use]
     pub fn first_unencodable(&self) -> Option<Vec<String>> {
-        match self {
+        crate::stack::grow(|| match self {
             Self::Number(number) => number.to_json().is_none().then(Vec::new),
             Self::List(items) => items.iter().enumerate().find_map(|(index, item)| {
                 item.first_unencodable().map(|path| prefixed(index.to_string(), path))
@@ -114,7 +143,7 @@ impl Value {
                 value.first_unencodable().map(|path| prefixed(key.to_string(), path))
             }),
             _ => None,
-        }
+        })
     }
 
     fn write_json(&self, strings: Strings, out: &mut String) {
@@ -128,7 +157,8 @@ impl Value {
                 write_encoded(text.as_bytes(), out);
             }
             Self::Text(text) => write_string(text, out),
-            Self::Bytes(bytes) => write_encoded(bytes, out),
+            Self::Bytes(bytes) if strings == Strings::Transfer => write_encoded(bytes, out),
+            Self::Bytes(bytes) => write_lossy(bytes, out),
             Self::Time(time) => write_string(&time.to_string(), out),
             Self::List(items) => {
                 out.push('[');
@@ -136,7 +166,7 @@ impl Value {
                     if index > 0 {
                         out.push(',');
                     }
-                    item.write_json(strings, out);
+                    crate::stack::grow(|| item.write_json(strings, out));
                 }
                 out.push(']');
             }
@@ -148,7 +178,7 @@ impl Value {
                     }
                     write_string(key, out);
                     out.push(':');
-                    value.write_json(strings, out);
+                    crate::stack::grow(|| value.write_json(strings, out));
                 }
                 out.push('}');
             }
@@ -179,14 +209,48 @@ pub enum TransferError {
 pub(crate) fn decode(encoding: &str, data: &[u8]) -> Result<Value, TransferError> {
     match encoding {
         "" => Ok(Value::from_bytes(data)),
-        "base64" => {
-            let packed: Vec<u8> =
-                data.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
-            let bytes = STANDARD.decode(packed).map_err(|_| TransferError::BadBase64)?;
-            Ok(Value::from_bytes(&bytes))
-        }
+        "base64" => decode_base64(data).map(|bytes| Value::from_bytes(&bytes)),
         other => Err(TransferError::UnknownEncoding(other.to_owned())),
     }
+}
+
+/// Transfer text, the form of secrets in stores (`expressions.md` §3.3): text as it is, and other
+/// bytes as `base64:` with base64. Text that itself starts so is encoded too.
+///
+/// ```
+/// use relay_core::value::{decode_transfer_text, encode_transfer_text};
+///
+/// assert_eq!(encode_transfer_text(b"plain"), "plain");
+/// assert_eq!(encode_transfer_text(&[0xff, 0]), "base64:/wA=");
+/// assert_eq!(decode_transfer_text("base64:/wA=").unwrap(), [0xff, 0]);
+/// ```
+#[must_use]
+pub fn encode_transfer_text(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') && !text.starts_with(TRANSFER_PREFIX) => text.to_owned(),
+        _ => format!("{TRANSFER_PREFIX}{}", STANDARD.encode(bytes)),
+    }
+}
+
+/// The bytes of a transfer text.
+///
+/// # Errors
+///
+/// [`TransferError::BadBase64`] where `base64:` is not followed by that.
+pub fn decode_transfer_text(text: &str) -> Result<Vec<u8>, TransferError> {
+    match text.strip_prefix(TRANSFER_PREFIX) {
+        Some(data) => decode_base64(data.as_bytes()),
+        None => Ok(text.as_bytes().to_vec()),
+    }
+}
+
+const TRANSFER_PREFIX: &str = "base64:";
+
+/// Line breaks within base64 are ignored.
+fn decode_base64(data: &[u8]) -> Result<Vec<u8>, TransferError> {
+    let packed: Vec<u8> =
+        data.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+    STANDARD.decode(packed).map_err(|_| TransferError::BadBase64)
 }
 
 fn prefixed(first: String, rest: Vec<String>) -> Vec<String> {
@@ -197,8 +261,22 @@ fn write_encoded(bytes: &[u8], out: &mut String) {
     let _ = write!(out, r#"{{"$encoding":"base64","data":"{}"}}"#, STANDARD.encode(bytes));
 }
 
+fn write_lossy(bytes: &[u8], out: &mut String) {
+    out.push('"');
+    for chunk in bytes.utf8_chunks() {
+        write_escaped(chunk.valid(), out);
+        out.extend(chunk.invalid().iter().map(|_| "\\ufffd"));
+    }
+    out.push('"');
+}
+
 fn write_string(text: &str, out: &mut String) {
     out.push('"');
+    write_escaped(text, out);
+    out.push('"');
+}
+
+fn write_escaped(text: &str, out: &mut String) {
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
@@ -212,7 +290,6 @@ fn write_string(text: &str, out: &mut String) {
             c => out.push(c),
         }
     }
-    out.push('"');
 }
 
 #[cfg(test)]

@@ -54,9 +54,9 @@ impl<'a> Reader<'a> {
             Some(b'n') => self.word("null", Value::Null),
             Some(b't') => self.word("true", Value::Bool(true)),
             Some(b'f') => self.word("false", Value::Bool(false)),
-            Some(b'"') => Ok(Value::Text(self.string()?.into())),
-            Some(b'[') => self.list(depth),
-            Some(b'{') => self.object(depth),
+            Some(b'"') => Ok(Value::Text(self.string()?)),
+            Some(b'[') => crate::stack::grow(|| self.list(depth)),
+            Some(b'{') => crate::stack::grow(|| self.object(depth)),
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(_) => Err(self.error("not a JSON value")),
         }
@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
             if self.peek() != Some(b'"') {
                 return Err(self.error("expected a key"));
             }
-            let key: Arc<str> = self.string()?.into();
+            let key = self.string()?;
             self.skip_space();
             if !self.take(b':') {
                 return Err(self.error("expected `:`"));
@@ -141,19 +141,28 @@ impl<'a> Reader<'a> {
             .ok_or(JsonError { problem: "a number out of range", offset: start })
     }
 
-    fn string(&mut self) -> Result<String, JsonError> {
+    /// Characters that stand for themselves.
+    fn plain(&mut self) -> &'a str {
+        let start = self.offset;
+        while !matches!(self.peek(), None | Some(b'"' | b'\\' | 0..=0x1f)) {
+            self.offset += 1;
+        }
+        self.text.get(start..self.offset).unwrap_or_default()
+    }
+
+    fn string(&mut self) -> Result<Arc<str>, JsonError> {
         self.offset += 1;
-        let mut out = String::new();
+        let plain = self.plain();
+        if self.take(b'"') {
+            return Ok(plain.into());
+        }
+        let mut out = plain.to_owned();
         loop {
-            let start = self.offset;
-            while !matches!(self.peek(), None | Some(b'"' | b'\\' | 0..=0x1f)) {
-                self.offset += 1;
-            }
-            out.push_str(self.text.get(start..self.offset).unwrap_or_default());
+            out.push_str(self.plain());
             match self.peek() {
                 Some(b'"') => {
                     self.offset += 1;
-                    return Ok(out);
+                    return Ok(out.into());
                 }
                 Some(b'\\') => {
                     self.offset += 1;

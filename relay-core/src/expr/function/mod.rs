@@ -1,13 +1,16 @@
 //! The functions (`expressions.md` §8), in one table.
 
-use std::sync::Arc;
+mod library;
 
+use self::library::{
+    append, concat, convert_markdown, json_marshal, json_unmarshal, merge, to_string, wrong_kind,
+};
 use super::error::{Cause, Error, Frame};
 use super::evaluate::{Cursor, Evaluator, Partial, Scope};
 use super::parse;
 use super::syntax::{Arguments, Expr};
 use super::tree::{self, Node};
-use crate::value::{Map, Value, ValueKind};
+use crate::value::Value;
 
 /// An argument before its evaluation.
 #[derive(Clone, Copy, Debug)]
@@ -22,13 +25,15 @@ pub(crate) struct Function {
     pub(crate) name: &'static str,
     least: usize,
     most: Option<usize>,
+    /// The slots that a keyword form must have.
+    required: &'static [usize],
     /// The keywords in the order of positional arguments; empty where there is no keyword form.
     pub(crate) keywords: &'static [&'static str],
     body: Body,
 }
 
 /// Gets the arguments, some of which a keyword form may lack, and whether it is that form.
-type StrictBody = fn(&Evaluator<'_>, &[Option<Value>], bool) -> Result<Value, Error>;
+type StrictBody = fn(&mut Evaluator<'_>, &[Option<Value>], bool) -> Result<Value, Error>;
 
 enum Body {
     /// Called with all arguments evaluated.
@@ -44,21 +49,44 @@ const fn strict(
     most: Option<usize>,
     body: StrictBody,
 ) -> Function {
-    Function { name, least, most, keywords: &[], body: Body::Strict(body) }
+    Function { name, least, most, required: &[], keywords: &[], body: Body::Strict(body) }
 }
 
 pub(crate) const FUNCTIONS: &[Function] = &[
     strict("append", 2, None, append),
-    Function { name: "coalesce", least: 0, most: None, keywords: &[], body: Body::Coalesce },
+    Function {
+        name: "coalesce",
+        least: 0,
+        most: None,
+        required: &[],
+        keywords: &[],
+        body: Body::Coalesce,
+    },
     strict("concat", 0, None, concat),
+    Function {
+        name: "convertMarkdown",
+        least: 2,
+        most: Some(2),
+        required: &[0, 1],
+        keywords: &["to", "content"],
+        body: Body::Strict(convert_markdown),
+    },
     strict("equals", 2, Some(2), |_, args, _| Ok(Value::Bool(args.first() == args.get(1)))),
-    Function { name: "exists", least: 1, most: Some(1), keywords: &[], body: Body::Exists },
+    Function {
+        name: "exists",
+        least: 1,
+        most: Some(1),
+        required: &[],
+        keywords: &[],
+        body: Body::Exists,
+    },
     strict("jsonMarshal", 1, Some(1), json_marshal),
     strict("jsonUnmarshal", 1, Some(1), json_unmarshal),
     Function {
         name: "merge",
         least: 0,
         most: None,
+        required: &[0],
         keywords: &["objects", "mode"],
         body: Body::Strict(merge),
     },
@@ -68,16 +96,11 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         name: "path",
         least: 2,
         most: Some(3),
+        required: &[0, 1],
         keywords: &["object", "query", "default"],
         body: Body::Path,
     },
-    strict("toString", 1, Some(1), |_, args, _| {
-        let value = argument(args, 0);
-        let text = value.to_plain_text().ok_or_else(|| {
-            wrong_kind("scalar", value.kind()).within(Frame::Argument("1".to_owned()))
-        })?;
-        Ok(Value::from_bytes(&text))
-    }),
+    strict("toString", 1, Some(1), to_string),
 ];
 
 /// The function of this name.
@@ -178,7 +201,7 @@ impl<'a> Call<'_, '_, 'a> {
     fn required(&self, slot: usize) -> Result<Argument<'a>, Error> {
         self.slot(slot).ok_or_else(|| {
             let name = self.keyword.and_then(|names| names.get(slot).copied()).unwrap_or("?");
-            Cause::ArgumentNotFound(name).into()
+            Error::from(Cause::ArgumentNotFound(name)).within(self.frame(slot))
         })
     }
 
@@ -194,6 +217,11 @@ impl<'a> Call<'_, '_, 'a> {
     }
 
     fn strict(&mut self, body: StrictBody) -> Result<Partial, Error> {
+        if self.keyword.is_some() {
+            for slot in self.function.required {
+                self.required(*slot)?;
+            }
+        }
         let mut complete = true;
         let mut values = Vec::with_capacity(self.slots.len());
         for slot in 0..self.slots.len() {
@@ -203,6 +231,7 @@ impl<'a> Call<'_, '_, 'a> {
             };
             let partial = self.evaluate(slot, argument)?;
             complete &= partial.complete;
+            self.evaluator.budget.value(&partial.value, 0)?;
             values.push(Some(partial.value));
         }
         if !complete {
@@ -231,7 +260,7 @@ impl<'a> Call<'_, '_, 'a> {
         match self.evaluate(0, argument) {
             Ok(partial) if partial.complete => Ok(Partial::complete(Value::Bool(true))),
             Ok(partial) => Ok(self.unresolved(vec![Some(partial.value)])),
-            Err(error) if error.cause().is_missing() => {
+            Err(error) if error.is_missing() => {
                 self.evaluator.met.truncate(before);
                 Ok(Partial::complete(Value::Bool(false)))
             }
@@ -249,18 +278,23 @@ impl<'a> Call<'_, '_, 'a> {
         let conceal = |error: Error| if written { error } else { error.concealed() };
         let query = self.evaluate(1, argument)?;
         if !query.complete {
-            return Ok(self.unresolved_path(object, query.value));
+            return Ok(self.unresolved_path(object, query.value, None));
         }
         let in_query = |error: Error, call: &Self| error.within(call.frame(1));
         let text = query
             .value
             .as_str()
             .ok_or_else(|| in_query(wrong_kind("string", query.value.kind()), self))?;
-        let expr = parse::query(text).map_err(|error| in_query(conceal(error), self))?;
+        let expr = parse::query(text, &self.evaluator.budget.limits)
+            .map_err(|error| conceal(error).within(self.frame(0)))?;
         let before = self.evaluator.met.len();
         let found = match object {
             Argument::Tree(node) => self.query(&Cursor::Tree(node), &expr, conceal),
             Argument::Data(value) => self.query(&Cursor::Data(value.clone()), &expr, conceal),
+            Argument::Expr(literal @ (Expr::List(_) | Expr::Object(_))) => {
+                let literal = Cursor::Literal(literal, self.scope);
+                self.query(&literal, &expr, conceal)
+            }
             Argument::Expr(_) => self.evaluate(0, object).and_then(|object| {
                 if object.complete {
                     self.query(&Cursor::Data(object.value), &expr, conceal)
@@ -271,15 +305,16 @@ impl<'a> Call<'_, '_, 'a> {
         };
         match found {
             Ok(partial) if partial.complete => Ok(partial),
-            Ok(_) => Ok(self.unresolved_path(object, query.value)),
-            Err(error) if error.cause().is_missing() && self.slot(2).is_some() => {
+            Ok(_) => Ok(self.unresolved_path(object, query.value, None)),
+            Err(error) if error.is_missing() && self.slot(2).is_some() => {
                 self.evaluator.met.truncate(before);
                 let default = self.required(2)?;
                 let default = self.evaluate(2, default)?;
                 if default.complete {
                     return Ok(default);
                 }
-                Ok(self.unresolved_path(object, query.value))
+                let unresolved = self.unresolved_path(object, query.value, Some(default.value));
+                Ok(unresolved)
             }
             Err(error) => Err(error),
         }
@@ -297,109 +332,19 @@ impl<'a> Call<'_, '_, 'a> {
     }
 
     /// The object argument stays as it was written, since only a part of it was looked at.
-    fn unresolved_path(&self, object: Argument<'_>, query: Value) -> Partial {
+    /// So does the default, unless it was.
+    fn unresolved_path(
+        &self,
+        object: Argument<'_>,
+        query: Value,
+        default: Option<Value>,
+    ) -> Partial {
         let source = |argument: Argument<'_>| match argument {
             Argument::Tree(node) => node.source(),
             Argument::Data(value) => value.clone(),
             Argument::Expr(_) => Value::Null,
         };
-        let default = self.slot(2).map(source);
+        let default = default.or_else(|| self.slot(2).map(source));
         self.unresolved(vec![Some(source(object)), Some(query), default])
-    }
-}
-
-fn argument(values: &[Option<Value>], slot: usize) -> &Value {
-    const NULL: &Value = &Value::Null;
-    values.get(slot).and_then(Option::as_ref).unwrap_or(NULL)
-}
-
-fn wrong_kind(expected: &'static str, found: ValueKind) -> Error {
-    Cause::UnexpectedType { expected, found }.into()
-}
-
-fn append(_: &Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Value, Error> {
-    let first = argument(args, 0);
-    let items = first
-        .as_list()
-        .ok_or_else(|| wrong_kind("list", first.kind()).within(Frame::Argument("1".to_owned())))?;
-    Ok(Value::list(items.iter().cloned().chain(args.iter().skip(1).flatten().cloned())))
-}
-
-fn concat(_: &Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Value, Error> {
-    let mut bytes = Vec::new();
-    for (slot, value) in args.iter().flatten().enumerate() {
-        bytes.extend(value.to_plain_text().ok_or_else(|| {
-            wrong_kind("scalar", value.kind()).within(Frame::Argument((slot + 1).to_string()))
-        })?);
-    }
-    Ok(Value::from_bytes(&bytes))
-}
-
-fn json_marshal(_: &Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Value, Error> {
-    let value = argument(args, 0);
-    if let Some(path) = value.first_unencodable() {
-        let error = path.iter().rev().fold(Error::from(Cause::NotEncodable), Error::at);
-        return Err(error.within(Frame::Argument("1".to_owned())));
-    }
-    Ok(Value::from(value.to_marshalled_json()))
-}
-
-fn json_unmarshal(_: &Evaluator<'_>, args: &[Option<Value>], _: bool) -> Result<Value, Error> {
-    let value = argument(args, 0);
-    let within = |error: Error| error.within(Frame::Argument("1".to_owned()));
-    let bytes = value.as_bytes().ok_or_else(|| within(wrong_kind("string", value.kind())))?;
-    Value::from_json(&String::from_utf8_lossy(bytes))
-        .map_err(|error| within(Cause::BadJson(error.to_string()).into()))
-}
-
-fn merge(_: &Evaluator<'_>, args: &[Option<Value>], keyword: bool) -> Result<Value, Error> {
-    let mut merged = Map::new();
-    if !keyword {
-        for (slot, value) in args.iter().flatten().enumerate() {
-            let map = value.as_map().ok_or_else(|| {
-                wrong_kind("object", value.kind()).within(Frame::Argument((slot + 1).to_string()))
-            })?;
-            merge_into(&mut merged, map, true);
-        }
-        return Ok(Value::from(merged));
-    }
-    let objects =
-        args.first().and_then(Option::as_ref).ok_or(Cause::ArgumentNotFound("objects"))?;
-    let deep = match args.get(1).and_then(Option::as_ref) {
-        None => true,
-        Some(mode) => {
-            let within = |error: Error| error.within(Frame::Argument("mode".to_owned()));
-            match mode.as_str() {
-                Some("deep") => true,
-                Some("shallow") => false,
-                Some(_) => {
-                    return Err(within(Cause::UnexpectedValue("\"deep\" or \"shallow\"").into()));
-                }
-                None => return Err(within(wrong_kind("string", mode.kind()))),
-            }
-        }
-    };
-    let within = |error: Error| error.within(Frame::Argument("objects".to_owned()));
-    let items = objects.as_list().ok_or_else(|| within(wrong_kind("list", objects.kind())))?;
-    for (index, item) in items.iter().enumerate() {
-        let map = item
-            .as_map()
-            .ok_or_else(|| within(wrong_kind("object", item.kind()).within(Frame::Item(index))))?;
-        merge_into(&mut merged, map, deep);
-    }
-    Ok(Value::from(merged))
-}
-
-fn merge_into(target: &mut Map, source: &Map, deep: bool) {
-    for (key, value) in source {
-        let merged = match (target.get(key), value) {
-            (Some(Value::Map(old)), Value::Map(new)) if deep => {
-                let mut both = Arc::unwrap_or_clone(old.clone());
-                merge_into(&mut both, new, true);
-                Value::from(both)
-            }
-            _ => value.clone(),
-        };
-        target.insert(key.clone(), merged);
     }
 }

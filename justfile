@@ -27,6 +27,11 @@ cluster:
 # network for known flaws.
 deny *checks="licenses bans sources":
     cargo deny check {{checks}}
+# Each parser with random input, for so many seconds; takes a nightly toolchain and cargo-fuzz.
+fuzz seconds="60":
+    cd fuzz && for target in yaml template jsonpath transfer; do \
+        cargo +nightly fuzz run -s none $target -- -max_total_time={{seconds}} || exit 1; \
+    done
 
 # Everything that CI runs.
 ci:

@@ -304,15 +304,12 @@ fn attempt_as<T>(
     let mut evaluator = Evaluator::new(environment);
     let result = run(&mut evaluator);
     let met = std::mem::take(&mut evaluator.met);
-    let result = result.map(|value| Evaluation {
-        value,
-        resolved: select(&met, true),
-        unresolvable: select(&met, false),
+    let result = result.map(|value| {
+        let (resolved, unresolvable): (Vec<_>, Vec<_>) =
+            met.into_iter().partition(|(_, found)| *found);
+        let references =
+            |met: Vec<(Reference, bool)>| met.into_iter().map(|(met, _)| met).collect();
+        Evaluation { value, resolved: references(resolved), unresolvable: references(unresolvable) }
     });
     Attempt { result, wanted: evaluator.wanted }
-}
-
-fn select(met: &[(Reference, bool)], resolved: bool) -> References {
-    let references = met.iter().filter(|(_, found)| *found == resolved);
-    references.map(|(reference, _)| reference.clone()).collect()
 }

@@ -104,7 +104,7 @@ impl Query {
         limits.check_text(text.len())?;
         let kind = match language {
             Language::Path => Kind::Path(parse::query(text, limits)?),
-            Language::PathTemplate => Kind::PathTemplate(parse::template(text, limits)?),
+            Language::PathTemplate => Kind::PathTemplate(parse::template(&text.into(), limits)?),
             Language::JsonPath => Kind::JsonPath(jsonpath::expression(text, limits)?),
             Language::JsonPathTemplate => Kind::JsonPathTemplate(jsonpath::template(text, limits)?),
         };

@@ -204,7 +204,7 @@ impl<'e> Evaluator<'e> {
                 }
             }
         };
-        function::call(self, function, &arguments, Scope::TEMPLATE)
+        function::call(self, function, arguments, Scope::TEMPLATE)
     }
 
     pub(crate) fn template(&mut self, template: &Template) -> Result<Partial, Error> {
@@ -287,7 +287,7 @@ impl<'e> Evaluator<'e> {
                         items.iter().map(|(k, v)| (k.clone(), Argument::Expr(v))).collect(),
                     ),
                 };
-                let mut called = function::call(self, function, &arguments, scope)?;
+                let mut called = function::call(self, function, arguments, scope)?;
                 if !called.complete {
                     called.value = Value::Null;
                 }

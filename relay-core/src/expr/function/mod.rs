@@ -129,7 +129,7 @@ impl Function {
 pub(crate) fn call(
     evaluator: &mut Evaluator<'_>,
     name: &str,
-    arguments: &Arguments<Argument<'_>>,
+    arguments: Arguments<Argument<'_>>,
     scope: Scope<'_>,
 ) -> Result<Partial, Error> {
     dispatch(evaluator, name, arguments, scope)
@@ -139,7 +139,7 @@ pub(crate) fn call(
 fn dispatch(
     evaluator: &mut Evaluator<'_>,
     name: &str,
-    arguments: &Arguments<Argument<'_>>,
+    arguments: Arguments<Argument<'_>>,
     scope: Scope<'_>,
 ) -> Result<Partial, Error> {
     let function = find(name).ok_or_else(|| Cause::FunctionNotFound(name.to_owned()))?;
@@ -147,7 +147,7 @@ fn dispatch(
     match arguments {
         Arguments::Positional(items) => {
             function.check_arity(items.len())?;
-            call.slots = items.iter().copied().map(Some).collect();
+            call.slots = items.into_iter().map(Some).collect();
         }
         Arguments::Keyword(_) if function.keywords.is_empty() => {
             return Err(Cause::KeywordNotAccepted.into());

@@ -12,43 +12,52 @@ const SCHEMES: [&str; 4] = ["http://", "https://", "ftp://", "mailto:"];
 /// Cuts text at its bare links.
 pub(super) fn split(text: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
-    let (mut rest, mut from) = (text, 0);
-    while let Some((start, scheme)) = next(rest, from) {
-        let (before, link) = rest.split_at_checked(start).unwrap_or((rest, ""));
-        let length = length(link);
-        // A scheme alone, or within a word, is no link.
-        let within = before.ends_with(|c: char| c.is_alphanumeric());
-        if within || length <= scheme.len() {
-            from = start + scheme.len();
+    let mut done = 0;
+    for (colon, _) in text.match_indices(':') {
+        let Some((start, scheme)) = scheme(text, colon).filter(|(start, _)| *start >= done) else {
+            continue;
+        };
+        let before = text.get(done..start).unwrap_or_default();
+        // Within a word there is no link, and a scheme alone is none.
+        if before.ends_with(|c: char| c.is_alphanumeric()) {
             continue;
         }
-        let (link, after) = link.split_at_checked(length).unwrap_or((link, ""));
+        let length = length(text.get(start..).unwrap_or_default());
+        if length <= scheme.len() {
+            continue;
+        }
         if !before.is_empty() {
             pieces.push(Piece::Text(before));
         }
-        pieces.push(Piece::Link(link));
-        (rest, from) = (after, 0);
+        pieces.extend(text.get(start..start + length).map(Piece::Link));
+        done = start + length;
     }
+    let rest = text.get(done..).unwrap_or_default();
     if !rest.is_empty() {
         pieces.push(Piece::Text(rest));
     }
     pieces
 }
 
-fn next(text: &str, from: usize) -> Option<(usize, &'static str)> {
-    let tail = text.get(from..)?;
-    let found = SCHEMES.iter().filter_map(|scheme| Some((tail.find(scheme)? + from, *scheme)));
-    found.min_by_key(|(start, _)| *start)
+/// The scheme with this colon, and where it starts.
+fn scheme(text: &str, colon: usize) -> Option<(usize, &'static str)> {
+    SCHEMES.iter().find_map(|scheme| {
+        let start = colon.checked_sub(scheme.find(':')?)?;
+        text.get(start..)?.starts_with(scheme).then_some((start, *scheme))
+    })
 }
 
 /// How far a link goes: to the next space or angle bracket, closing punctuation excluded.
 fn length(text: &str) -> usize {
     let end = text.find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"'));
     let mut link = text.get(..end.unwrap_or(text.len())).unwrap_or(text);
+    let opened = link.matches('(').count();
+    let mut closed = link.matches(')').count();
     while let Some(last) = link.chars().next_back() {
-        let unopened = last == ')' && link.matches(')').count() > link.matches('(').count();
-        if !unopened && !matches!(last, '.' | ',' | ';' | ':' | '!' | '?' | '\'') {
-            break;
+        match last {
+            ')' if closed > opened => closed -= 1,
+            '.' | ',' | ';' | ':' | '!' | '?' | '\'' => {}
+            _ => break,
         }
         link = link.strip_suffix(last).unwrap_or(link);
     }

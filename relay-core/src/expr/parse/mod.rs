@@ -59,9 +59,9 @@ impl ParserError<Input<'_>> for Error {
 }
 
 /// Parses the text of a template.
-pub(crate) fn template(source: &str, limits: &Limits) -> Parsed<Template> {
+pub(crate) fn template(source: &Arc<str>, limits: &Limits) -> Parsed<Template> {
     let depth = Depth::top(limits);
-    let mut input = LocatingSlice::new(source);
+    let mut input = LocatingSlice::new(source.as_ref());
     let mut parts = Vec::new();
     let mut text = String::new();
     loop {
@@ -94,7 +94,7 @@ pub(crate) fn template(source: &str, limits: &Limits) -> Parsed<Template> {
     if !text.is_empty() {
         parts.push(Part::Text(text.into()));
     }
-    Ok(Template { source: source.into(), parts })
+    Ok(Template { source: source.clone(), parts })
 }
 
 /// Parses a whole text as one expression.
@@ -140,7 +140,8 @@ fn expression(input: &mut Input<'_>, depth: Depth) -> Parsed<Expr> {
 }
 
 fn infix(input: &Input<'_>) -> Option<(&'static str, Infix, u16)> {
-    if input.starts_with("|>") {
+    // Most often there is none: one look at the next character says so.
+    if !peek(input).is_some_and(|c| "*<>=!&|/%+-^".contains(c)) || input.starts_with("|>") {
         return None;
     }
     INFIX.iter().copied().find(|(symbol, _, _)| input.starts_with(symbol))

@@ -27,6 +27,7 @@ cluster:
 # network for known flaws.
 deny *checks="licenses bans sources":
     cargo deny check {{checks}}
+
 # Each parser with random input, for so many seconds; takes a nightly toolchain and cargo-fuzz.
 fuzz seconds="60":
     cd fuzz && for target in yaml template jsonpath transfer; do \
@@ -38,6 +39,7 @@ ci:
     .ci/run
 
 # Ring 4: what takes too long for every change.
-nightly: ci
+nightly: ci fuzz
     cargo test --release --locked -p relay-local --test executor -- --ignored --nocapture --test-threads 1
     PROPTEST_CASES=20000 cargo test --workspace --locked --release
+    cargo bench --locked -p relay-core -p relay-local

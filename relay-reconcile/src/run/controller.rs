@@ -14,11 +14,11 @@ use kube::runtime::watcher::Event;
 use kube::runtime::{Controller, WatchStreamExt as _, watcher};
 use kube::{Api, Resource, ResourceExt as _};
 use relay_model::annotation;
-use relay_model::tekton::{CustomRun, TaskRun};
+use relay_model::tekton::CustomRun;
 use relay_model::v1beta1::{Run, RunStatus, Tenant, Workflow};
 use tracing::{debug, warn};
 
-use super::observe::PipelineView;
+use super::observe::{PipelineView, TaskView};
 use super::reconcile::{Reconciler, reconcile};
 use crate::dependency::DependencyOf;
 use crate::{Context, Error};
@@ -44,7 +44,7 @@ pub async fn controller(
         .reflect(pipeline_runs)
         .try_filter_map(move |event| future::ready(Ok(news.of(event))));
     let index = Arc::clone(&reconciler);
-    let task_runs = watcher(Api::<TaskRun>::all(client.clone()), ours())
+    let task_runs = watcher(Api::<TaskView>::all(client.clone()), ours())
         .default_backoff()
         .inspect_ok(move |event| {
             index.task_runs.apply(event);

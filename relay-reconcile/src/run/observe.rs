@@ -10,7 +10,7 @@ use kube::api::ObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource};
 use relay_model::knative_condition::Condition;
-use relay_model::tekton::{CustomRun, PipelineRun, PipelineRunStatus, TaskRun};
+use relay_model::tekton::{CustomRun, PipelineRun, PipelineRunStatus, TaskRun, TaskRunStatus};
 use relay_model::v1beta1::{ConditionStatus, Run, RunStatus, StepStatus};
 use relay_store::StepRecord;
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,15 @@ pub(super) struct PipelineViewSpec {
     pub(super) status: Option<String>,
 }
 
+/// What is looked at of a TaskRun: what it was told to do is left out.
+#[derive(Clone, Debug, Resource, Serialize, Deserialize)]
+#[resource(inherit = TaskRun)]
+pub(super) struct TaskView {
+    pub(super) metadata: ObjectMeta,
+    #[serde(default)]
+    pub(super) status: TaskRunStatus,
+}
+
 impl PipelineView {
     /// What a change has to touch for its run to be looked at.
     pub(super) fn fingerprint(&self) -> u64 {
@@ -58,7 +67,7 @@ impl PipelineView {
 pub(super) struct Watched {
     pub(super) pipeline_run: Arc<PipelineView>,
     /// TaskRuns by the name of their pipeline task.
-    pub(super) tasks: ByTask<TaskRun>,
+    pub(super) tasks: ByTask<TaskView>,
     /// Gates by the name of their pipeline task.
     pub(super) gates: ByTask<CustomRun>,
 }

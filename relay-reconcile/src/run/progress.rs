@@ -5,9 +5,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use relay_core::{ConditionOutcome, ProcessState, StepStatus, WhenCondition};
 use relay_model::knative_condition::Condition;
-use relay_model::tekton::{
-    CustomRun, GateReason, RESULT_REASON, TaskRun, TaskRunSpec, TaskRunStatus,
-};
+use relay_model::tekton::{CustomRun, GateReason, RESULT_REASON, TaskRunStatus};
 use relay_model::v1beta1::{self, ConditionStatus};
 
 use super::observe::World;
@@ -53,9 +51,7 @@ impl TaskEnding {
     /// The ending that a TaskRun's status tells of; `None` while it goes on.
     #[must_use]
     pub fn of(status: &TaskRunStatus) -> Option<Self> {
-        let task =
-            TaskRun { status: Some(status.clone()), ..TaskRun::new("", TaskRunSpec::default()) };
-        let progress = of_task(&task, StepStatus::default(), Timestamp::UNIX_EPOCH);
+        let progress = of_task(status, StepStatus::default(), Timestamp::UNIX_EPOCH);
         let ended = progress.ended?;
         Some(Self {
             succeeded: progress.status.property("succeeded") == Some(true),
@@ -76,7 +72,7 @@ pub(super) fn of(
     let watched = &world.watched;
     let task = step.task.as_ref().and_then(|task| watched.tasks.get(task.as_str()));
     if let Some(task) = task {
-        return of_task(task, reported, world.now);
+        return of_task(&task.status, reported, world.now);
     }
     // What was said to have ended has ended, whatever became of its objects since.
     if let Some(ended) = world.reported(index).and_then(said_to_have_ended) {
@@ -150,12 +146,11 @@ fn skipped(outcome: ConditionOutcome, timestamp: Timestamp) -> StepStatus {
     StepStatus { process: None, when: Some(WhenCondition { outcome, timestamp }) }
 }
 
-fn of_task(task: &TaskRun, reported: StepStatus, now: Timestamp) -> Progress {
-    let ended = task.status.as_ref().and_then(|status| {
-        let condition = Condition::of(&status.conditions)?;
-        (condition.status != ConditionStatus::Unknown).then_some((status, condition))
-    });
-    let Some((status, condition)) = ended else {
+fn of_task(status: &TaskRunStatus, reported: StepStatus, now: Timestamp) -> Progress {
+    let condition = Condition::of(&status.conditions);
+    let Some(condition) =
+        condition.filter(|condition| condition.status != ConditionStatus::Unknown)
+    else {
         return Progress { status: reported, ended: None };
     };
     let time = |time: &Option<Time>| time.as_ref().map_or(now, |Time(time)| *time);

@@ -10,7 +10,7 @@ use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt as _};
 use relay_model::annotation;
-use relay_model::tekton::{CustomRun, TaskRun};
+use relay_model::tekton::CustomRun;
 use relay_model::v1beta1::{Run, RunStatus};
 
 use super::bell::Bells;
@@ -18,7 +18,7 @@ use super::children::Children;
 use super::controller::run_of;
 use super::gate::{self, Verdict};
 use super::objects::{self, Names};
-use super::observe::{self, PipelineView, Watched, World};
+use super::observe::{self, PipelineView, TaskView, Watched, World};
 use super::snapshot::Snapshot;
 use super::start::{Started, names_of, start};
 use super::{apply, plan, report};
@@ -29,7 +29,7 @@ use crate::{Context, Error};
 #[derive(Debug)]
 pub struct Reconciler {
     pub(super) pipeline_runs: Store<PipelineView>,
-    pub(super) task_runs: Children<TaskRun>,
+    pub(super) task_runs: Children<TaskView>,
     pub(super) gates: Children<CustomRun>,
     pub(super) bells: Bells,
     /// By UID, while a run goes on.

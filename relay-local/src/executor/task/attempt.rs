@@ -28,6 +28,8 @@ use crate::executor::{News, StepNews, duration, persist, sleep_until};
 
 /// How long one attempt at an exchange with the metadata API may take, as in pods.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
+/// A step that is over within this time is not reported to be running.
+const SHORT: Duration = Duration::from_millis(20);
 /// How long a cancelled step's last output may wait for a receiver that stands still.
 const LINGER: Duration = Duration::from_secs(1);
 /// How long the last writes may take when the engine ends.
@@ -131,14 +133,23 @@ impl Attempt<'_> {
             cancel.cancel();
             (step.await, Some(why))
         };
-        // The step does not wait for the record of its start.
+        let over = CancellationToken::new();
+        // The step does not wait for the record of its start, and a short one has none: its end
+        // says when it began.
         let (ended, ()) = tokio::join!(
             async {
                 let ended = step.await;
                 drop(place);
+                over.cancel();
                 ended
             },
-            self.write(&status),
+            async {
+                tokio::select! {
+                    biased;
+                    () = over.cancelled() => {}
+                    () = tokio::time::sleep(SHORT) => self.write(&status).await,
+                }
+            },
         );
         ended
     }

@@ -54,3 +54,25 @@ impl Drop for Listener<'_> {
         self.bells.lock().remove(&self.run);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_who_listens_hears_and_only_of_its_run() {
+        let (bells, patience) = (Bells::default(), Duration::from_millis(5));
+        let run = |name| ObjectRef::<Run>::new(name).within("default");
+        bells.ring(&run("a"));
+        let listener = bells.listen(run("a"));
+        assert!(!listener.hears(patience).await, "before anybody listened");
+        bells.ring(&run("b"));
+        assert!(!listener.hears(patience).await, "another run");
+        bells.ring(&run("a"));
+        bells.ring(&run("a"));
+        assert!(listener.hears(patience).await, "while nobody waited");
+        assert!(!listener.hears(patience).await, "once is enough");
+        drop(listener);
+        assert!(bells.lock().is_empty());
+    }
+}

@@ -18,7 +18,7 @@ use relay_core::{
     Clock, Hs256Key, MemorySecrets, SealKeys, SecretStore, StoreError, SystemClock, TokenSealer,
 };
 use relay_metadata::{ConfigMapStores, Router, TokenAuthenticator};
-use relay_model::tekton::{self, APPROVAL};
+use relay_model::tekton::{self, APPROVAL, CustomRun};
 use relay_model::v1beta1::{self, RunStatus};
 use relay_reconcile::{Context, Settings};
 use serde_json::json;
@@ -30,7 +30,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::Event;
-use crate::executor::{Executor, ExecutorOptions, SetupError, StepNews};
+use crate::executor::{Executor, ExecutorOptions, News, SetupError, StepNews};
 use crate::mask::Masks;
 use crate::narrator::Narrator;
 use crate::outcome::Outcome;
@@ -198,11 +198,13 @@ impl Engine {
             drop(guard);
         });
 
+        let approvals = submission.workflow.spec.steps.iter().filter(|step| step.is_approval());
+        let approvals = approvals.map(|step| step.name.clone()).collect();
         let name = submit(&client, &submission).await?;
         let (events, receiver) = mpsc::channel(BACKLOG);
         let story = tokio::spawn(tell(
             client.clone(),
-            Narrator::new(&name, Arc::clone(&masks)),
+            Narrator::new(&name, Arc::clone(&masks), approvals),
             name.clone(),
             output,
             events,
@@ -374,12 +376,14 @@ async fn tell(
     let api: Api<v1beta1::Run> = Api::namespaced(client.clone(), NAMESPACE);
     let config = watcher::Config::default().fields(&format!("metadata.name={run}"));
     let mut runs = std::pin::pin!(watcher(api, config).default_backoff().applied_objects());
+    // There is but this run.
+    let gates = watcher(Api::<CustomRun>::all(client), watcher::Config::default());
+    let mut gates = std::pin::pin!(gates.default_backoff().applied_objects());
     loop {
         tokio::select! {
+            // A question is told before its answer, and both before what follows from them.
+            biased;
             () = lost.cancelled() => return None,
-            Some(news) = steps.recv() => {
-                send(&events, narrator.step(&news, Timestamp::now())).await;
-            }
             seen = runs.next() => {
                 let Ok(seen) = seen? else { continue };
                 // A step writes before it ends, so what it wrote is here by now; what comes while
@@ -393,6 +397,26 @@ async fn tell(
                 if status.is_completed() {
                     return Some(status);
                 }
+            }
+            seen = gates.next() => {
+                let Ok(seen) = seen? else { continue };
+                // What it decided by has ended before it; what begins may follow from it.
+                let mut next = None;
+                for _ in 0..steps.len() {
+                    let Ok(news) = steps.try_recv() else { break };
+                    if matches!(news.news, News::Started) {
+                        next = Some(news);
+                        break;
+                    }
+                    send(&events, narrator.step(&news, Timestamp::now())).await;
+                }
+                send(&events, narrator.gate(&seen, Timestamp::now())).await;
+                if let Some(news) = next {
+                    send(&events, narrator.step(&news, Timestamp::now())).await;
+                }
+            }
+            Some(news) = steps.recv() => {
+                send(&events, narrator.step(&news, Timestamp::now())).await;
             }
         }
     }

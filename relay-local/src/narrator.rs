@@ -1,11 +1,12 @@
 //! From statuses and output to events.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use relay_model::tekton::{CustomRun, Decision, GateReason};
 use relay_model::v1beta1::{Condition, RunStatus, StepStatus};
-use relay_reconcile::run::TaskEnding;
+use relay_reconcile::run::{GateDecision, TaskEnding};
 use relay_tools::entrypoint::Stream;
 
 use crate::event::{Event, EventKind};
@@ -19,6 +20,8 @@ use crate::outcome::Outcome;
 pub(crate) struct Narrator {
     run: Arc<str>,
     masks: Arc<Masks>,
+    /// The steps that are questions.
+    approvals: HashSet<String>,
     steps: HashMap<String, Told>,
 }
 
@@ -33,8 +36,8 @@ struct Told {
 }
 
 impl Narrator {
-    pub(crate) fn new(run: &str, masks: Arc<Masks>) -> Self {
-        Self { run: run.into(), masks, steps: HashMap::new() }
+    pub(crate) fn new(run: &str, masks: Arc<Masks>, approvals: HashSet<String>) -> Self {
+        Self { run: run.into(), masks, approvals, steps: HashMap::new() }
     }
 
     /// An event without secrets in it.
@@ -62,6 +65,17 @@ impl Narrator {
                 None => Vec::new(),
             },
         };
+        kinds.into_iter().map(|kind| self.event(now, kind)).collect()
+    }
+
+    /// What is to be told of a gate: a status comes later than the steps behind it.
+    pub(crate) fn gate(&mut self, gate: &CustomRun, now: Timestamp) -> Vec<Event> {
+        let Some(GateDecision { step, reason, message, .. }) = GateDecision::of(gate) else {
+            return Vec::new();
+        };
+        let is_approval = self.approvals.contains(&step);
+        let told = self.steps.entry(step.clone()).or_default();
+        let kinds = told.gate(&step.as_str().into(), is_approval, reason, message);
         kinds.into_iter().map(|kind| self.event(now, kind)).collect()
     }
 
@@ -124,6 +138,34 @@ impl Told {
             EventKind::Succeeded { step }
         } else {
             EventKind::Failed { step, exit_code, reason, message }
+        });
+        kinds
+    }
+
+    /// That an approval was given, or that the step is left out.
+    fn gate(
+        &mut self,
+        step: &Arc<str>,
+        is_approval: bool,
+        reason: GateReason,
+        message: String,
+    ) -> Vec<EventKind> {
+        let is_run = reason.decision() == Decision::Run;
+        if (is_run && !is_approval) || std::mem::replace(&mut self.ended, true) {
+            return Vec::new();
+        }
+        let mut kinds = Vec::new();
+        // A question may be over before its asking was seen.
+        if reason == GateReason::Expired && !std::mem::replace(&mut self.waiting, true) {
+            kinds.push(EventKind::Waiting { step: Arc::clone(step) });
+        }
+        let step = Arc::clone(step);
+        kinds.push(match is_run {
+            true => EventKind::Succeeded { step },
+            false => {
+                let reason = reason.as_str().to_owned();
+                EventKind::Skipped { step, reason, message }
+            }
         });
         kinds
     }

@@ -9,6 +9,8 @@ mod drawing;
 #[cfg(test)]
 mod eval;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod graph;

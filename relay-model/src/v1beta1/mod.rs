@@ -31,28 +31,20 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
     vec![Run::crd(), Tenant::crd(), WebhookTrigger::crd(), Workflow::crd()]
 }
 
-/// Any JSON: what expressions and values are to an API server.
+/// Any JSON: what expressions and values are to an API server, which drops a null that it is not told
+/// to keep.
 pub(crate) fn any(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"x-kubernetes-preserve-unknown-fields": true})
+    json_schema!({"nullable": true, "x-kubernetes-preserve-unknown-fields": true})
 }
 
 /// An object of any JSON.
-pub(crate) fn any_map(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "object",
-        "additionalProperties": {"x-kubernetes-preserve-unknown-fields": true},
-    })
+pub(crate) fn any_map(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "additionalProperties": any(generator)})
 }
 
 /// Objects of any JSON, by name.
-fn any_maps(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "object",
-        "additionalProperties": {
-            "type": "object",
-            "additionalProperties": {"x-kubernetes-preserve-unknown-fields": true},
-        },
-    })
+fn any_maps(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "additionalProperties": any_map(generator)})
 }
 
 /// An object of which nothing is known.

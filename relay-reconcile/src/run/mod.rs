@@ -46,5 +46,5 @@ mod start;
 mod token;
 
 pub use controller::controller;
-pub use progress::TaskEnding;
+pub use progress::{GateDecision, TaskEnding};
 pub use reconcile::{Reconciler, reconcile};

@@ -62,6 +62,29 @@ impl TaskEnding {
     }
 }
 
+/// What a gate has decided about the step behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GateDecision {
+    /// The step.
+    pub step: String,
+    /// Why, in one word.
+    pub reason: GateReason,
+    /// Why, for people.
+    pub message: String,
+}
+
+impl GateDecision {
+    /// What this gate has decided; `None` while it has not, and where it was cancelled.
+    #[must_use]
+    pub fn of(gate: &CustomRun) -> Option<Self> {
+        let spec = gate.spec.custom_spec.as_ref()?.spec.as_ref()?;
+        let step = spec.get("step")?.as_str()?.to_owned();
+        let (reason, message, _) = decided(gate)?;
+        Some(Self { step, reason, message })
+    }
+}
+
 /// The progress of a step, by its place in the snapshot, its plan and what it reported itself.
 pub(super) fn of(
     world: &World,

@@ -54,6 +54,8 @@ impl Running {
     /// Whether the run is to be looked at as a whole, and not only the gates that wait.
     fn is_due(&self, run: &Run, watched: &Watched, now: Timestamp) -> bool {
         now >= self.next_write
+            // A clock that was set back must not hold back what happened.
+            || self.next_write.duration_since(now) > MAX_WRITE_PAUSE
             || run.metadata.generation != self.generation
             || run.spec.is_cancelled()
             || watched.is_done()
@@ -172,7 +174,9 @@ async fn publish(
     };
     // The beginning, the end, and a question do not wait.
     let urgent = completed(&status) != completed(&running.status);
-    if !urgent && start < running.next_write {
+    let held_back =
+        start < running.next_write && running.next_write.duration_since(start) <= MAX_WRITE_PAUSE;
+    if !urgent && held_back {
         let next_write = running.next_write;
         return Ok((running, Some(next_write)));
     }

@@ -178,7 +178,10 @@ async fn decide(
     let Some(gate) = world.watched.gates.get(task) else { return Ok(()) };
     let name = gate.name_any();
     let api: Api<CustomRun> = Api::namespaced(context.client.clone(), &names.namespace);
-    let patch = Patch::Merge(json!({ "status": status }));
+    // What was judged is what is decided: of two decisions the first one holds.
+    let version = gate.resource_version();
+    let patch =
+        Patch::Merge(json!({ "metadata": { "resourceVersion": version }, "status": status }));
     match api.patch_status(&name, &patch_params(), &patch).await {
         Ok(_) => Ok(()),
         // It went with its PipelineRun.

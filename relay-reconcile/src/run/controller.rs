@@ -1,6 +1,6 @@
 //! The watches that wake runs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::{self, Future};
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,22 +107,39 @@ pub async fn controller(
 /// Picks the changes of PipelineRuns that matter: most tell of children, which are watched
 /// themselves.
 #[derive(Default)]
-struct News(HashMap<ObjectRef<PipelineView>, u64>);
+struct News {
+    fingerprints: HashMap<ObjectRef<PipelineView>, u64>,
+    /// What a list in progress has named so far.
+    listed: HashSet<ObjectRef<PipelineView>>,
+}
 
 impl News {
     fn of(&mut self, event: Event<PipelineView>) -> Option<PipelineView> {
         match event {
-            Event::Apply(object) | Event::InitApply(object) => {
-                let reference = ObjectRef::from_obj(&object);
-                let fingerprint = object.fingerprint();
-                (self.0.insert(reference, fingerprint) != Some(fingerprint)).then_some(object)
+            Event::Init => {
+                self.listed.clear();
+                None
             }
+            Event::InitApply(object) => {
+                self.listed.insert(ObjectRef::from_obj(&object));
+                self.seen(object)
+            }
+            Event::InitDone => {
+                let listed = std::mem::take(&mut self.listed);
+                self.fingerprints.retain(|reference, _| listed.contains(reference));
+                None
+            }
+            Event::Apply(object) => self.seen(object),
             Event::Delete(object) => {
-                self.0.remove(&ObjectRef::from_obj(&object));
+                self.fingerprints.remove(&ObjectRef::from_obj(&object));
                 Some(object)
             }
-            Event::Init | Event::InitDone => None,
         }
+    }
+
+    fn seen(&mut self, object: PipelineView) -> Option<PipelineView> {
+        let (reference, fingerprint) = (ObjectRef::from_obj(&object), object.fingerprint());
+        (self.fingerprints.insert(reference, fingerprint) != Some(fingerprint)).then_some(object)
     }
 }
 

@@ -59,9 +59,10 @@ pub use clock::{Clock, FixedClock, SystemClock};
 pub use expr::Expression;
 pub use seal::{SealError, SealKeys, TokenSealer};
 pub use store::{
-    AuthenticateError, Authenticator, Caller, ConditionOutcome, Decorator, Definition, Journal,
-    MemoryDefinition, MemoryJournal, MemorySecrets, Message, MessageSource, Output, Presented,
-    ProcessState, SecretStore, StepStatus, StoreError, WhenCondition,
+    AuthenticateError, Authenticator, Caller, ConditionOutcome, Decorator, Definition, Event,
+    EventSink, Journal, LaunchedRun, LogMessage, LogSink, MemoryDefinition, MemoryJournal,
+    MemorySecrets, Message, MessageSource, Output, Presented, ProcessState, RunLauncher,
+    SecretStore, StepStatus, StoreError, Stores, WhenCondition,
 };
 pub use token::{Hs256Key, TokenError, TokenSigner, TokenVerifier};
 pub use value::{JsonError, Map, Number, SecretValue, Value, ValueKind};

@@ -10,9 +10,11 @@
 mod authentication;
 mod conditions;
 mod errors;
+mod leaving;
 mod outputs;
 mod reports;
 mod routing;
+mod sample;
 mod serving;
 mod spec;
 mod values;

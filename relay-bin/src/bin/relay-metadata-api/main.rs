@@ -1,0 +1,92 @@
+//! The metadata API as a program (`metadata-api.md` §7).
+
+mod options;
+mod sample;
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::options::{LogFormat, Options};
+
+/// Why the program ends, for people.
+#[derive(Debug)]
+pub(crate) struct Failure(pub(crate) String);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let started = start_log(&options).and_then(|()| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure(format!("could not start: {error}")))?;
+        runtime.block_on(serve(&options))
+    });
+    match started {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "process ended with error");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(options: &Options) -> Result<(), Failure> {
+    let stop = stop_signal()?;
+    let files = options.sample_files();
+    if files.is_empty() {
+        let text = "there is nothing to serve: name files with --sample-config-files";
+        return Err(Failure(text.to_owned()));
+    }
+    let router = sample::router(&files).await?;
+
+    let port = options.port()?;
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await;
+    let failed = |error| Failure(format!("could not listen on port {port}: {error}"));
+    let listener = listener.map_err(failed)?;
+    let addr = listener.local_addr().map_err(failed)?;
+    tracing::info!(%addr, "listening for metadata connections");
+    router.serve(listener, stop).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Completes when the process is asked to end.
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    let on = |kind| signal(kind).map_err(|error| Failure(format!("could not start: {error}")));
+    let mut interrupt = on(SignalKind::interrupt())?;
+    let mut terminate = on(SignalKind::terminate())?;
+    let mut quit = on(SignalKind::quit())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = quit.recv() => {}
+        }
+        tracing::info!("stopping: what was begun is finished first");
+    })
+}
+
+/// Logs go to standard output, also what is wrong with the options.
+fn start_log(options: &Options) -> Result<(), Failure> {
+    let (debug, format) = (options.debug(), options.log_format());
+    let level = if matches!(debug, Ok(true)) { "debug" } else { "info" };
+    let filter = EnvFilter::try_from_env("RELAY_METADATA_API_LOG")
+        .unwrap_or_else(|_| EnvFilter::new(level));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stdout);
+    if matches!(format, Ok(LogFormat::Json)) {
+        log.json().flatten_event(true).init();
+    } else {
+        log.with_ansi(false).init();
+    }
+    debug.and(format).map(|_| ())
+}

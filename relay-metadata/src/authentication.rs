@@ -4,7 +4,6 @@
 //! a stranger would help it to guess better.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -16,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use relay_core::expr::StoreResolver;
 use relay_core::{
     Action, AuthenticateError, Caller, Definition, EventSink, Journal, LogSink, Presented,
-    RunLauncher, SecretStore,
+    RunLauncher, SecretStore, Stores,
 };
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
@@ -153,10 +152,13 @@ impl Authenticated {
 
     /// What the caller's expressions may refer to: answers only where `answers` says so.
     pub(crate) fn resolver(&self, answers: bool) -> StoreResolver {
+        let Stores { definition, journal, secrets, .. } = &self.0.stores;
+        // Triggers belong to no run: there are no parameters and no outputs for them.
+        let of_run = matches!(self.action(), Action::Step { .. });
         StoreResolver {
-            definition: self.0.stores.definition.as_ref().map(Arc::clone),
-            journal: self.step_journal().ok().and(self.0.stores.journal.as_ref().map(Arc::clone)),
-            secrets: self.0.stores.secrets.as_ref().map(Arc::clone),
+            definition: definition.clone().filter(|_| of_run),
+            journal: journal.clone().filter(|_| of_run),
+            secrets: secrets.clone(),
             answers,
         }
     }

@@ -63,6 +63,7 @@
 //! | `exchange` | the outermost layer: request id, access log, security headers, time limit |
 //! | `authentication` | one layer in front of every endpoint but the health check |
 //! | `token` | callers that present a token: [`TokenAuthenticator`] |
+//! | [`cluster`] | cluster mode: pods, by the address that they call from |
 //! | [`sample`] | sample mode: runs from a file |
 //! | `config_maps` | callers whose data is in ConfigMaps: [`ConfigMapStores`] |
 //! | `endpoints` | what is done, one module per endpoint |
@@ -75,6 +76,7 @@ mod answer;
 mod authentication;
 mod body;
 mod catalogue;
+pub mod cluster;
 mod config_maps;
 mod endpoints;
 mod error;

@@ -80,8 +80,8 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
 fn start_log(options: &Options) -> Result<(), Failure> {
     let (debug, format) = (options.debug(), options.log_format());
     let level = if matches!(debug, Ok(true)) { "debug" } else { "info" };
-    let filter = EnvFilter::try_from_env("RELAY_METADATA_API_LOG")
-        .unwrap_or_else(|_| EnvFilter::new(level));
+    let filter =
+        EnvFilter::try_from_env("RELAY_METADATA_API_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stdout);
     if matches!(format, Ok(LogFormat::Json)) {
         log.json().flatten_event(true).init();

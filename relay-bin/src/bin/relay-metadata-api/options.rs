@@ -66,7 +66,9 @@ impl Options {
         match given(self.debug.as_ref()).map(str::to_ascii_lowercase).as_deref() {
             None | Some("0" | "f" | "false") => Ok(false),
             Some("1" | "t" | "true") => Ok(true),
-            Some(other) => Err(Failure(format!("the option debug is true or false, not {other:?}"))),
+            Some(other) => {
+                Err(Failure(format!("the option debug is true or false, not {other:?}")))
+            }
         }
     }
 

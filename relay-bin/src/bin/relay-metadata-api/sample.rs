@@ -54,12 +54,12 @@ pub(crate) async fn router(files: &[PathBuf]) -> Result<Router, Failure> {
 
 fn made() -> Result<Hs256Key, Failure> {
     let bytes: [u8; 64] = rand::random();
-    tracing::info!(key = STANDARD.encode(bytes), "created new HMAC-SHA256 signing key");
+    tracing::info!(key = %STANDARD.encode(bytes), "created new HMAC-SHA256 signing key");
     Hs256Key::new(&SecretSlice::from(bytes.to_vec())).map_err(|error| Failure(error.to_string()))
 }
 
 /// A value for the log: as it is where that is one word, quoted where it is not.
 fn shown(text: &str) -> tracing::field::DisplayValue<String> {
-    let word = !text.is_empty() && !text.contains([' ', '"', '\\', '=']);
+    let word = !text.is_empty() && !text.contains([' ', '"', '\\']);
     tracing::field::display(if word { text.to_owned() } else { format!("{text:?}") })
 }

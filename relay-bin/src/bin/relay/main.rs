@@ -1,5 +1,6 @@
 //! The relay command line. Under the name `ni` it is the client that steps use.
 
+mod dev;
 mod files;
 mod graph;
 mod preparation;
@@ -74,6 +75,9 @@ enum Command {
         #[arg(long, value_enum)]
         format: Option<graph::Format>,
     },
+    /// For those who write steps
+    #[command(subcommand)]
+    Dev(dev::Dev),
 }
 
 fn main() -> ExitCode {
@@ -100,6 +104,7 @@ async fn relay() -> u8 {
         Command::Run(options) => run::run(&options, arguments.out).await,
         Command::Validate { files, strict } => validate::validate(&files, strict, arguments.out),
         Command::Graph { file, format } => graph::graph(&file, format, arguments.out),
+        Command::Dev(dev::Dev::Metadata(options)) => dev::metadata(&options).await,
     }
 }
 

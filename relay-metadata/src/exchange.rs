@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -52,6 +52,7 @@ pub(crate) async fn exchange(State(app): State<App>, request: Request, next: Nex
 async fn answer(app: &App, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
     // Without the query, which may hold what a caller asks of its spec.
     let path = request.uri().path().to_owned();
 
@@ -65,6 +66,8 @@ async fn answer(app: &App, request: Request, next: Next) -> Response {
     };
 
     let status = response.status();
+    let route = route.as_ref().map(MatchedPath::as_str);
+    app.metrics.note(&method, route, status, started.elapsed());
     let milliseconds = started.elapsed().as_millis();
     if status.is_server_error() {
         tracing::warn!(%method, ?path, status = status.as_u16(), milliseconds, "handled");

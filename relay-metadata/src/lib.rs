@@ -69,6 +69,7 @@
 //! | `endpoints` | what is done, one module per endpoint |
 //! | `body`, `query`, `answer` | what comes in and goes out |
 //! | `catalogue`, `error` | the one table of errors, [`CATALOGUE`], and how they are answered |
+//! | `metrics` | what is counted: [`Metrics`] |
 //! | `reported` | which errors were already told |
 //! | `serve` | sockets: [`Router::serve`] |
 
@@ -81,6 +82,7 @@ mod config_maps;
 mod endpoints;
 mod error;
 mod exchange;
+mod metrics;
 mod query;
 mod reported;
 mod router;
@@ -91,6 +93,7 @@ mod token;
 
 pub use catalogue::{CATALOGUE, Entry};
 pub use config_maps::ConfigMapStores;
+pub use metrics::Metrics;
 pub use router::{Limits, Router};
 pub use routes::{Access, ROUTES, Route};
 pub use token::{CallerStores, TokenAuthenticator};

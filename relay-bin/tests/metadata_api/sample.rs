@@ -59,6 +59,7 @@ fn what_it_cannot_start_with() {
     let files_variable = "RELAY_METADATA_API_SAMPLE_CONFIG_FILES";
     let key_variable = "RELAY_METADATA_API_SAMPLE_HS256_SIGNING_KEY";
     for (name, variables, expected) in [
+        ("nothing", vec![], "--sample-config-files"),
         ("missing", vec![(files_variable, "/does/not/exist")], "could not read /does/not/exist"),
         ("bad file", vec![(files_variable, &*bad)], "bad.yaml:1:7: `runs` is a map"),
         ("key", vec![(files_variable, &*good), (key_variable, "?")], "is no base64"),
@@ -86,9 +87,19 @@ fn what_it_cannot_start_with() {
 fn help_names_every_variable() {
     let help = metadata_api().arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
-    for variable in
-        ["DEBUG", "LISTEN_PORT", "LOG_FORMAT", "SAMPLE_CONFIG_FILES", "SAMPLE_HS256_SIGNING_KEY"]
-    {
+    for variable in [
+        "DEBUG",
+        "KUBERNETES_CA_DATA",
+        "KUBERNETES_SERVICE_ACCOUNT_TOKEN",
+        "KUBERNETES_URL",
+        "LISTEN_PORT",
+        "LOG_FORMAT",
+        "METRICS_PORT",
+        "SAMPLE_CONFIG_FILES",
+        "SAMPLE_HS256_SIGNING_KEY",
+        "TOKEN_SEAL_KEYS_DIR",
+        "TOKEN_VERIFY_KEYS_DIR",
+    ] {
         assert!(help.contains(&format!("RELAY_METADATA_API_{variable}")), "{variable}");
     }
 }

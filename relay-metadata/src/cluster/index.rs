@@ -261,11 +261,6 @@ mod tests {
         assert_eq!(index.len(), 10_000);
         let kilobytes = resident().saturating_sub(before);
         assert!(kilobytes < 40 << 10, "{kilobytes} kB");
-        report(kilobytes);
-    }
-
-    #[expect(clippy::print_stderr, reason = "a figure for whoever asked for it")]
-    fn report(kilobytes: u64) {
         eprintln!("10,000 pods: {kilobytes} kB");
     }
 

@@ -11,6 +11,7 @@ mod authentication;
 mod conditions;
 mod errors;
 mod leaving;
+mod metrics;
 mod outputs;
 mod reports;
 mod routing;

@@ -1,10 +1,11 @@
 //! The metadata API as a program (`metadata-api.md` §7).
 
+mod cluster;
 mod options;
 mod sample;
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -43,21 +44,30 @@ fn main() -> ExitCode {
 async fn serve(options: &Options) -> Result<(), Failure> {
     let stop = stop_signal()?;
     let files = options.sample_files();
-    if files.is_empty() {
-        let text = "there is nothing to serve: name files with --sample-config-files";
-        return Err(Failure(text.to_owned()));
+    let (router, pods) = if files.is_empty() {
+        let (router, pods) = cluster::router(options).await?;
+        (router, Some(pods))
+    } else {
+        (sample::router(&files).await?, None)
+    };
+    if let Some(port) = options.metrics_port()? {
+        let (listener, addr) = listen(port).await?;
+        tracing::info!(%addr, "listening for /metrics and /readyz");
+        let metrics = router.metrics().router(pods);
+        tokio::spawn(async move { axum::serve(listener, metrics).await });
     }
-    let router = sample::router(&files).await?;
-
-    let port = options.port()?;
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await;
-    let failed = |error| Failure(format!("could not listen on port {port}: {error}"));
-    let listener = listener.map_err(failed)?;
-    let addr = listener.local_addr().map_err(failed)?;
+    let (listener, addr) = listen(options.port()?).await?;
     tracing::info!(%addr, "listening for metadata connections");
     router.serve(listener, stop).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn listen(port: u16) -> Result<(TcpListener, SocketAddr), Failure> {
+    let failed = |error| Failure(format!("could not listen on port {port}: {error}"));
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 /// Completes when the process is asked to end.

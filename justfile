@@ -21,7 +21,7 @@ doc:
 
 # Ring 3: the same suites against the API server of $KUBECONFIG.
 cluster:
-    cargo test -p kube-memory -p relay-reconcile --locked -- --ignored
+    cargo test -p kube-memory -p relay-metadata -p relay-reconcile --locked -- --ignored
 
 # Everything that CI runs.
 ci:

@@ -15,9 +15,8 @@ fn tokens_are_printed_and_let_their_bearers_in() {
         .env("RELAY_METADATA_API_SAMPLE_CONFIG_FILES", names)
         .env("RELAY_METADATA_API_DEBUG", "");
     let serving = Serving::start(command, "listening for metadata connections");
-    let made: Vec<_> =
-        serving.lines.iter().filter(|line| line.contains("HMAC-SHA256 signing key key=")).collect();
-    assert_eq!(made.len(), 1, "{:?}", serving.lines);
+    let made = |line: &&String| line.contains("HMAC-SHA256 signing key key=");
+    assert_eq!(serving.lines.iter().filter(made).count(), 1, "{:?}", serving.lines);
     let step = serving.field("run-id=1 step-name=default ", "token");
     serving.field("step-name=\"with space\"", "token");
     let trigger = serving.field("generated JWT for trigger", "token");

@@ -52,7 +52,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<TestClock>,
     pub(crate) seal: SealKeys,
     pub(crate) namespace_uid: String,
-    router: Router,
+    pub(crate) router: Router,
 }
 
 impl World {
@@ -62,6 +62,16 @@ impl World {
 
     pub(crate) async fn on(cluster: MemoryCluster) -> Self {
         let client = cluster.client("default");
+        Self::of(cluster, client).await
+    }
+
+    /// On the API server of `KUBECONFIG`.
+    pub(crate) async fn real() -> Self {
+        let client = Client::try_default().await.unwrap();
+        Self::of(MemoryCluster::new(), client).await
+    }
+
+    async fn of(cluster: MemoryCluster, client: Client) -> Self {
         let clock = Arc::new(TestClock::default());
         clock.set(NOW);
         let seal = SealKeys::generate();
@@ -146,7 +156,13 @@ impl World {
         }
         let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let pod: Pod = serde_json::from_value(pod).unwrap();
-        api.create(&PostParams::default(), &pod).await.unwrap();
+        // A real API server wants the namespace's service account first, which comes by itself.
+        let mut attempts = 0;
+        while let Err(error) = api.create(&PostParams::default(), &pod).await {
+            attempts += 1;
+            assert!(attempts < 100, "{error}");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
         self.report(namespace, name, "Running", ip).await;
     }
 

@@ -71,7 +71,7 @@
 //! | `catalogue`, `error` | the one table of errors, [`CATALOGUE`], and how they are answered |
 //! | `metrics` | what is counted: [`Metrics`] |
 //! | `reported` | which errors were already told |
-//! | `serve` | sockets: [`Router::serve`] |
+//! | `serve`, `tls` | sockets: [`Router::serve`], [`Tls`] |
 
 mod answer;
 mod authentication;
@@ -89,6 +89,7 @@ mod router;
 mod routes;
 pub mod sample;
 mod serve;
+mod tls;
 mod token;
 
 pub use catalogue::{CATALOGUE, Entry};
@@ -96,4 +97,5 @@ pub use config_maps::ConfigMapStores;
 pub use metrics::Metrics;
 pub use router::{Limits, Router};
 pub use routes::{Access, ROUTES, Route};
+pub use tls::{Tls, TlsError};
 pub use token::{CallerStores, TokenAuthenticator};

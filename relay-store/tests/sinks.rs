@@ -1,9 +1,5 @@
 //! What leaves a run by HTTP, against a receiver that writes down what it is sent.
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test that meets what it does not expect has failed"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect has failed")]
 
 use std::sync::{Arc, Mutex};
 

@@ -69,6 +69,20 @@ fn what_it_cannot_start_with() {
             "is no port",
         ),
         (
+            "TLS key alone",
+            vec![(files_variable, &*good), ("RELAY_METADATA_API_TLS_KEY_FILE", "/none")],
+            "--tls-certificate-file",
+        ),
+        (
+            "TLS files",
+            vec![
+                (files_variable, &*good),
+                ("RELAY_METADATA_API_TLS_KEY_FILE", "/none"),
+                ("RELAY_METADATA_API_TLS_CERTIFICATE_FILE", &*bad),
+            ],
+            "could not read /none",
+        ),
+        (
             "debug",
             vec![(files_variable, &*good), ("RELAY_METADATA_API_DEBUG", "maybe")],
             "true or false",
@@ -96,6 +110,8 @@ fn help_names_every_variable() {
         "METRICS_PORT",
         "SAMPLE_CONFIG_FILES",
         "SAMPLE_HS256_SIGNING_KEY",
+        "TLS_CERTIFICATE_FILE",
+        "TLS_KEY_FILE",
         "TOKEN_SEAL_KEYS_DIR",
         "TOKEN_VERIFY_KEYS_DIR",
     ] {

@@ -18,5 +18,6 @@ mod routing;
 mod sample;
 mod serving;
 mod spec;
+mod tls;
 mod values;
 mod world;

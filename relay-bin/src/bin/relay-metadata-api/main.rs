@@ -4,11 +4,13 @@ mod cluster;
 mod options;
 mod sample;
 
+use std::error::Error as _;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use relay_metadata::{Tls, TlsError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -57,8 +59,20 @@ async fn serve(options: &Options) -> Result<(), Failure> {
         tokio::spawn(async move { axum::serve(listener, metrics).await });
     }
     let (listener, addr) = listen(options.port()?).await?;
-    tracing::info!(%addr, "listening for metadata connections");
-    router.serve(listener, stop).await;
+    if let Some((certificate, key)) = options.tls()? {
+        let failed = |error: TlsError| match error.source() {
+            Some(source) => Failure(format!("{error}: {source}")),
+            None => Failure(error.to_string()),
+        };
+        let tls = Tls::from_files(certificate, key).map_err(failed)?;
+        tokio::spawn(tls.clone().follow());
+        tracing::info!("listening with TLS");
+        tracing::info!(%addr, "listening for metadata connections");
+        router.serve_tls(listener, &tls, stop).await.map_err(failed)?;
+    } else {
+        tracing::info!(%addr, "listening for metadata connections");
+        router.serve(listener, stop).await;
+    }
     tracing::info!("stopped");
     Ok(())
 }

@@ -59,6 +59,14 @@ pub(crate) struct Options {
     #[arg(long, value_name = "PORT", env = "RELAY_METADATA_API_METRICS_PORT")]
     metrics_port: Option<String>,
 
+    /// The certificate to serve TLS with, as PEM
+    #[arg(long, value_name = "FILE", env = "RELAY_METADATA_API_TLS_CERTIFICATE_FILE")]
+    tls_certificate_file: Option<String>,
+
+    /// The key of that certificate; where it is given, plain HTTP is refused
+    #[arg(long, value_name = "FILE", env = "RELAY_METADATA_API_TLS_KEY_FILE")]
+    tls_key_file: Option<String>,
+
     /// The address of the API server [default: that of the pod's own cluster]
     #[arg(long, value_name = "URL", env = "RELAY_METADATA_API_KUBERNETES_URL")]
     kubernetes_url: Option<String>,
@@ -126,6 +134,17 @@ impl Options {
     pub(crate) fn metrics_port(&self) -> Result<Option<u16>, Failure> {
         let default = if self.sample_files().is_empty() { 7001 } else { 0 };
         Ok(Some(port(self.metrics_port.as_ref())?.unwrap_or(default)).filter(|port| *port != 0))
+    }
+
+    /// Certificate and key of TLS; `None` for plain HTTP.
+    pub(crate) fn tls(&self) -> Result<Option<(&Path, &Path)>, Failure> {
+        let Some(key) = given(self.tls_key_file.as_ref()) else {
+            return Ok(None);
+        };
+        match given(self.tls_certificate_file.as_ref()) {
+            Some(certificate) => Ok(Some((Path::new(certificate), Path::new(key)))),
+            None => Err(Failure("there is a TLS key, but no --tls-certificate-file".to_owned())),
+        }
     }
 
     /// The API server, where all that is needed was given.

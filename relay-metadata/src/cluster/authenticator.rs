@@ -85,7 +85,9 @@ impl PodAuthenticator {
             TokenError::Refused(_) => AuthenticateError::refused(Chain(&error)),
             error => AuthenticateError::Backend(Box::new(error)),
         })?;
-        if claims.namespace_uid.as_ref() != Some(&home.uid) {
+        // The name as well: our own account, with which ConfigMaps are read, reaches other namespaces.
+        let named = claims.namespace_name.as_deref() == Some(&*pod.namespace);
+        if claims.namespace_uid.as_ref() != Some(&home.uid) || !named {
             return Err(AuthenticateError::refused("the token is for another namespace"));
         }
         let action = claims.action().map_err(AuthenticateError::refused)?;

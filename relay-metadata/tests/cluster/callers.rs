@@ -61,6 +61,10 @@ async fn strangers(world: &World) -> Vec<(&'static str, String)> {
             let namespace_uid = Some(foreign.clone());
             Some(world.sealed(&signer, &Claims { namespace_uid, ..claims() }).await)
         }),
+        ("the name of another namespace", {
+            let namespace_name = Some("foreign".to_owned());
+            Some(world.sealed(&signer, &Claims { namespace_name, ..claims() }).await)
+        }),
         ("no claim of a namespace", {
             let namespace_uid = None;
             Some(world.sealed(&signer, &Claims { namespace_uid, ..claims() }).await)

@@ -6,6 +6,7 @@
 )]
 
 mod callers;
+mod canary;
 mod data;
 mod real;
 mod world;

@@ -16,6 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::cluster::PodIndex;
+use crate::routes::{ROUTES, Route};
 
 /// Requests by method, route and status, and how long they took.
 #[derive(Clone, Debug, Default)]
@@ -30,13 +31,13 @@ struct Families {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     method: &'static str,
-    route: String,
+    route: &'static str,
     status: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteLabels {
-    route: String,
+    route: &'static str,
 }
 
 impl Default for Families {
@@ -63,8 +64,9 @@ impl Metrics {
             Method::PUT => "PUT",
             _ => "other",
         };
-        let route = route.unwrap_or("unknown").to_owned();
-        let labels = RouteLabels { route: route.clone() };
+        let route = ROUTES.iter().map(Route::path).find(|path| Some(*path) == route);
+        let route = route.unwrap_or("unknown");
+        let labels = RouteLabels { route };
         self.0.seconds.get_or_create(&labels).observe(took.as_secs_f64());
         let labels = RequestLabels { method, route, status: status.as_u16() };
         self.0.requests.get_or_create(&labels).inc();

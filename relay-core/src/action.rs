@@ -189,6 +189,15 @@ impl Action {
         format!("{}/{}", self.plural(), self.hash())
     }
 
+    /// `runs/RUN/steps/NAME` or `triggers/NAME`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match self {
+            Self::Step { run, name } => format!("runs/{run}/steps/{name}"),
+            Self::Trigger { name } => format!("triggers/{name}"),
+        }
+    }
+
     /// The name of the step or trigger.
     #[must_use]
     pub fn name(&self) -> &str {

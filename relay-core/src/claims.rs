@@ -13,6 +13,9 @@ pub const AUDIENCE: &str = "k8s.relay.sh/metadata-api/v1";
 /// The issuer of the tokens that the operator makes.
 pub const ISSUER: &str = "controller.k8s.relay.sh";
 
+/// How far the clocks of those who make and check a token may be apart, in seconds.
+const LEEWAY: i64 = 60;
+
 /// What a token says. Empty members are left out on the wire; unknown ones are ignored.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -86,6 +89,31 @@ pub struct Claims {
     /// The path of the domain's connections in it.
     #[serde(rename = "relay.sh/vault/connection-path", skip_serializing_if = "Option::is_none")]
     pub vault_connection_path: Option<String>,
+    /// Where the events of a trigger go.
+    #[serde(rename = "relay.sh/event/api/url", skip_serializing_if = "Option::is_none")]
+    pub event_url: Option<String>,
+    /// The bearer token of that address.
+    #[serde(
+        rename = "relay.sh/event/api/token",
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "expose",
+        deserialize_with = "conceal"
+    )]
+    pub event_token: Option<SecretString>,
+    /// Where runs of other workflows are started.
+    #[serde(
+        rename = "relay.sh/workflow-execution/api/url",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub execution_url: Option<String>,
+    /// The bearer token of that address.
+    #[serde(
+        rename = "relay.sh/workflow-execution/api/token",
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "expose",
+        deserialize_with = "conceal"
+    )]
+    pub execution_token: Option<SecretString>,
 }
 
 /// Why claims name no action.
@@ -151,16 +179,32 @@ impl Claims {
         if action.subject() == subject { Ok(action) } else { Err(ClaimsError::SubjectHash) }
     }
 
-    /// Checks `nbf` and `exp`, as far as they are there.
+    /// Checks `nbf` and `exp`, as far as they are there, with a minute of leeway: clocks differ.
     ///
     /// # Errors
     ///
     /// [`ClaimsError::Time`] outside these times.
     pub fn check_time(&self, now: Timestamp) -> Result<(), ClaimsError> {
         let now = now.as_second();
-        let early = self.not_before.is_some_and(|start| now < start);
-        let late = self.expires_at.is_some_and(|end| now >= end);
+        let start = self.not_before.map(|start| start.saturating_sub(LEEWAY));
+        let end = self.expires_at.map(|end| end.saturating_add(LEEWAY));
+        let early = start.is_some_and(|start| now < start);
+        let late = end.is_some_and(|end| now >= end);
         if early || late { Err(ClaimsError::Time) } else { Ok(()) }
+    }
+
+    /// The moment from which on [`Claims::check_time`] refuses them. `None` where no calendar has
+    /// that moment, as with the tokens of triggers, or where they have no end.
+    #[must_use]
+    pub fn end(&self) -> Option<Timestamp> {
+        Timestamp::from_second(self.expires_at?.saturating_add(LEEWAY)).ok()
+    }
+
+    /// What the logs of this action are kept under (`metadata-api.md` §4.6).
+    #[must_use]
+    pub fn log_context(&self, action: &Action) -> String {
+        let tenant = self.tenant_id.as_deref().or(self.namespace_name.as_deref());
+        format!("tenants/{}/{}", tenant.unwrap_or("none"), action.path())
     }
 }
 

@@ -38,7 +38,7 @@
 //! | [`value`] | JSON-like data that keeps integers, bytes and timestamps |
 //! | [`yaml`] | YAML with tags and positions, and what it means as a tree |
 //! | [`expr`] | the expression language |
-//! | [`action`], [`claims`], [`token`], [`seal`] | who calls, and how it proves that |
+//! | [`action`], [`claims`], [`token`], `key_pair`, [`seal`] | who calls, and how it proves that |
 //! | [`store`] | the traits that other programs plug in, and their in-memory implementations |
 //! | [`clock`] | time |
 
@@ -46,6 +46,7 @@ pub mod action;
 pub mod claims;
 pub mod clock;
 pub mod expr;
+mod key_pair;
 pub mod seal;
 mod stack;
 pub mod store;
@@ -57,11 +58,13 @@ pub use action::{Action, ActionHash, NameError, RunId, StepName, TriggerName};
 pub use claims::{Claims, ClaimsError};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use expr::Expression;
+pub use key_pair::{KeyError, SigningKey, VerifyingKeys};
 pub use seal::{SealError, SealKeys, TokenSealer};
 pub use store::{
-    AuthenticateError, Authenticator, Caller, ConditionOutcome, Decorator, Definition, Journal,
-    MemoryDefinition, MemoryJournal, MemorySecrets, Message, MessageSource, Output, Presented,
-    ProcessState, SecretStore, StepStatus, StoreError, WhenCondition,
+    AuthenticateError, Authenticator, Caller, ConditionOutcome, Decorator, Definition, Event,
+    EventSink, Journal, LaunchedRun, LogMessage, LogSink, MemoryDefinition, MemoryJournal,
+    MemorySecrets, Message, MessageSource, Output, Presented, ProcessState, RunLauncher,
+    SecretStore, StepStatus, StoreError, Stores, WhenCondition,
 };
 pub use token::{Hs256Key, TokenError, TokenSigner, TokenVerifier};
 pub use value::{JsonError, Map, Number, SecretValue, Value, ValueKind};

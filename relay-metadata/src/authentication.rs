@@ -4,7 +4,6 @@
 //! a stranger would help it to guess better.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -14,7 +13,10 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use relay_core::expr::StoreResolver;
-use relay_core::{Action, AuthenticateError, Caller, Definition, Journal, Presented, SecretStore};
+use relay_core::{
+    Action, AuthenticateError, Caller, Definition, EventSink, Journal, LogSink, Presented,
+    RunLauncher, SecretStore, Stores,
+};
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
@@ -112,12 +114,12 @@ impl Authenticated {
 
     /// What its author wrote.
     pub(crate) fn definition(&self) -> Result<&dyn Definition, ApiError> {
-        self.0.definition.as_deref().ok_or(ApiError::Forbidden)
+        self.0.stores.definition.as_deref().ok_or(ApiError::Forbidden)
     }
 
     /// What happened in its run.
     pub(crate) fn journal(&self) -> Result<&dyn Journal, ApiError> {
-        self.0.journal.as_deref().ok_or(ApiError::Forbidden)
+        self.0.stores.journal.as_deref().ok_or(ApiError::Forbidden)
     }
 
     /// The same where only steps have it: outputs and decorators.
@@ -130,15 +132,33 @@ impl Authenticated {
 
     /// Its secrets.
     pub(crate) fn secrets(&self) -> Result<&dyn SecretStore, ApiError> {
-        self.0.secrets.as_deref().ok_or(ApiError::Forbidden)
+        self.0.stores.secrets.as_deref().ok_or(ApiError::Forbidden)
+    }
+
+    /// Where its events go.
+    pub(crate) fn events(&self) -> Result<&dyn EventSink, ApiError> {
+        self.0.stores.events.as_deref().ok_or(ApiError::Forbidden)
+    }
+
+    /// Where it starts other workflows.
+    pub(crate) fn launcher(&self) -> Result<&dyn RunLauncher, ApiError> {
+        self.0.stores.launcher.as_deref().ok_or(ApiError::Forbidden)
+    }
+
+    /// Where its output goes.
+    pub(crate) fn logs(&self) -> Result<&dyn LogSink, ApiError> {
+        self.0.stores.logs.as_deref().ok_or(ApiError::Forbidden)
     }
 
     /// What the caller's expressions may refer to: answers only where `answers` says so.
     pub(crate) fn resolver(&self, answers: bool) -> StoreResolver {
+        let Stores { definition, journal, secrets, .. } = &self.0.stores;
+        // Triggers belong to no run: there are no parameters and no outputs for them.
+        let of_run = matches!(self.action(), Action::Step { .. });
         StoreResolver {
-            definition: self.0.definition.as_ref().map(Arc::clone),
-            journal: self.step_journal().ok().and(self.0.journal.as_ref().map(Arc::clone)),
-            secrets: self.0.secrets.as_ref().map(Arc::clone),
+            definition: definition.clone().filter(|_| of_run),
+            journal: journal.clone().filter(|_| of_run),
+            secrets: secrets.clone(),
             answers,
         }
     }

@@ -16,6 +16,21 @@ pub(crate) struct Json(pub(crate) Value);
 /// A body that is a value: JSON, or a string of raw bytes, as its `Content-Type` says.
 pub(crate) struct Content(pub(crate) Value);
 
+/// A body of bytes that says of itself that it is one.
+pub(crate) struct Octets(pub(crate) Bytes);
+
+impl FromRequest<App> for Octets {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let sent = media_type(request.headers()).unwrap_or_default();
+        if !sent.eq_ignore_ascii_case("application/octet-stream") {
+            return Err(ApiError::UnknownMediaType { media_type: sent });
+        }
+        read(request, app.limits).await.map(Self)
+    }
+}
+
 impl FromRequest<App> for Json {
     type Rejection = ApiError;
 
@@ -44,19 +59,23 @@ enum Encoding {
 }
 
 impl Encoding {
-    /// Compares media types as such: neither case nor parameters matter.
     fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
-        let Some(header) = headers.get(header::CONTENT_TYPE) else {
+        let Some(sent) = media_type(headers) else {
             return Ok(Self::Raw);
         };
-        let sent = String::from_utf8_lossy(header.as_bytes());
-        let essence = sent.split(';').next().unwrap_or_default().trim();
-        match essence.to_ascii_lowercase().as_str() {
+        match sent.to_ascii_lowercase().as_str() {
             "application/json" => Ok(Self::Json),
             "" | "text/plain" | "application/octet-stream" => Ok(Self::Raw),
-            _ => Err(ApiError::UnknownMediaType { media_type: essence.to_owned() }),
+            _ => Err(ApiError::UnknownMediaType { media_type: sent }),
         }
     }
+}
+
+/// The media type that a request says its body has, without parameters. Its case means nothing.
+fn media_type(headers: &HeaderMap) -> Option<String> {
+    let header = headers.get(header::CONTENT_TYPE)?;
+    let sent = String::from_utf8_lossy(header.as_bytes());
+    Some(sent.split(';').next().unwrap_or_default().trim().to_owned())
 }
 
 /// How much of a body is read and thrown away, so that a client which sends before it listens sees
@@ -117,7 +136,8 @@ impl<'a> Members<'a> {
         }
     }
 
-    fn get(self, name: &str) -> Option<&'a Value> {
+    /// A member, whatever it is.
+    pub(crate) fn value(self, name: &str) -> Option<&'a Value> {
         let map = self.0?;
         let spelled_otherwise =
             || map.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
@@ -131,12 +151,17 @@ impl<'a> Members<'a> {
         read: impl FnOnce(&'a Value) -> Option<T>,
     ) -> Result<Option<T>, ApiError> {
         let wrong = || ApiError::malformed(format!("the member {name:?} is not {expected}"));
-        self.get(name).map(|value| read(value).ok_or_else(wrong)).transpose()
+        self.value(name).map(|value| read(value).ok_or_else(wrong)).transpose()
     }
 
     /// The members of a member that is an object.
     pub(crate) fn object(self, name: &str) -> Result<Option<Self>, ApiError> {
         self.typed(name, "an object", |value| Some(Self(Some(value.as_map()?))))
+    }
+
+    /// A member that is an object, as it stands.
+    pub(crate) fn map(self, name: &str) -> Result<Option<&'a relay_core::Map>, ApiError> {
+        self.typed(name, "an object", Value::as_map)
     }
 
     /// A member that is text.

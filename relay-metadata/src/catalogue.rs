@@ -131,6 +131,10 @@ catalogue! {
     Write
         => INTERNAL_SERVER_ERROR, "rma_model_write_error", "Write error",
         "We could not persist this resource.";
+    /// An event that its receiver did not take.
+    Undelivered
+        => BAD_GATEWAY, "rma_model_write_error", "Write error",
+        "We could not persist this resource.";
     /// An expression that has no value.
     Evaluation { problem "error": String }
         => UNPROCESSABLE_ENTITY, "rma_expression_evaluation_error", "Evaluation error",

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kube::Client;
-use relay_core::{Action, AuthenticateError, Claims, SecretStore};
+use relay_core::{Action, AuthenticateError, Claims, SecretStore, Stores};
 use relay_store::{ConfigMapJournal, Definitions};
 
-use crate::token::{CallerStores, Stores};
+use crate::token::CallerStores;
 
 /// Gives callers the ConfigMaps that their claims name, and secrets from one store.
 #[derive(Clone)]
@@ -51,6 +51,7 @@ impl CallerStores for ConfigMapStores {
             definition: Some(Arc::new(definition)),
             journal: Some(Arc::new(journal)),
             secrets: Some(Arc::clone(&self.secrets)),
+            ..Stores::default()
         })
     }
 }

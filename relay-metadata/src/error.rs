@@ -46,6 +46,12 @@ impl ApiError {
         }
     }
 
+    /// A delivery that failed.
+    pub(crate) fn delivering(error: &StoreError) -> Self {
+        tracing::error!(error = %Chain(error), "could not deliver");
+        Self::Undelivered
+    }
+
     /// The text, with its arguments.
     fn text(&self, arguments: &[(&'static str, Value)]) -> String {
         let mut text = String::new();

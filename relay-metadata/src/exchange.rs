@@ -3,13 +3,12 @@
 
 use std::time::Instant;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
 use tracing::Instrument as _;
-use uuid::Uuid;
 
 use crate::error::ApiError;
 use crate::query::escapes_are_whole;
@@ -37,7 +36,7 @@ const SECURITY: [(HeaderName, HeaderValue); 7] = [
 /// Takes a request through everything else.
 pub(crate) async fn exchange(State(app): State<App>, request: Request, next: Next) -> Response {
     // A client's own id is not taken over: it would let one caller write into another's traces.
-    let id = Uuid::new_v4().to_string();
+    let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string();
     let span = tracing::info_span!("request", %id);
     let mut response = answer(&app, request, next).instrument(span).await;
 
@@ -52,6 +51,7 @@ pub(crate) async fn exchange(State(app): State<App>, request: Request, next: Nex
 async fn answer(app: &App, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
     // Without the query, which may hold what a caller asks of its spec.
     let path = request.uri().path().to_owned();
 
@@ -65,6 +65,8 @@ async fn answer(app: &App, request: Request, next: Next) -> Response {
     };
 
     let status = response.status();
+    let route = route.as_ref().map(MatchedPath::as_str);
+    app.metrics.note(&method, route, status, started.elapsed());
     let milliseconds = started.elapsed().as_millis();
     if status.is_server_error() {
         tracing::warn!(%method, ?path, status = status.as_u16(), milliseconds, "handled");

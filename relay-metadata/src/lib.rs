@@ -13,9 +13,10 @@
 //! use std::sync::Arc;
 //!
 //! use relay_core::{
-//!     Action, Claims, Expression, Hs256Key, MemoryDefinition, MemoryJournal, TokenSigner as _, Value,
+//!     Action, Claims, Expression, Hs256Key, MemoryDefinition, MemoryJournal, Stores,
+//!     TokenSigner as _, Value,
 //! };
-//! use relay_metadata::{Router, Stores, TokenAuthenticator};
+//! use relay_metadata::{Router, TokenAuthenticator};
 //!
 //! // One step of one run, and what its author wrote for it.
 //! let step = Action::step("run-1".parse()?, "greet".parse()?);
@@ -27,7 +28,7 @@
 //! let stores = Stores {
 //!     definition: Some(Arc::new(definition)),
 //!     journal: Some(Arc::new(MemoryJournal::new().for_step("greet".parse()?))),
-//!     secrets: None,
+//!     ..Default::default()
 //! };
 //!
 //! // Who presents a token of this key is let in.
@@ -62,30 +63,39 @@
 //! | `exchange` | the outermost layer: request id, access log, security headers, time limit |
 //! | `authentication` | one layer in front of every endpoint but the health check |
 //! | `token` | callers that present a token: [`TokenAuthenticator`] |
+//! | [`cluster`] | cluster mode: pods, by the address that they call from |
+//! | [`sample`] | sample mode: runs from a file |
 //! | `config_maps` | callers whose data is in ConfigMaps: [`ConfigMapStores`] |
 //! | `endpoints` | what is done, one module per endpoint |
 //! | `body`, `query`, `answer` | what comes in and goes out |
 //! | `catalogue`, `error` | the one table of errors, [`CATALOGUE`], and how they are answered |
+//! | `metrics` | what is counted: [`Metrics`] |
 //! | `reported` | which errors were already told |
-//! | `serve` | sockets: [`Router::serve`] |
+//! | `serve`, `tls` | sockets: [`Router::serve`], [`Tls`] |
 
 mod answer;
 mod authentication;
 mod body;
 mod catalogue;
+pub mod cluster;
 mod config_maps;
 mod endpoints;
 mod error;
 mod exchange;
+mod metrics;
 mod query;
 mod reported;
 mod router;
 mod routes;
+pub mod sample;
 mod serve;
+mod tls;
 mod token;
 
 pub use catalogue::{CATALOGUE, Entry};
 pub use config_maps::ConfigMapStores;
+pub use metrics::Metrics;
 pub use router::{Limits, Router};
 pub use routes::{Access, ROUTES, Route};
-pub use token::{CallerStores, Stores, TokenAuthenticator};
+pub use tls::{Tls, TlsError};
+pub use token::{CallerStores, TokenAuthenticator};

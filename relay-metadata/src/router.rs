@@ -18,6 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::ApiError;
 use crate::exchange::exchange;
+use crate::metrics::Metrics;
 use crate::reported::Reported;
 use crate::routes::table;
 
@@ -63,6 +64,7 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     pub(crate) reported: Arc<Reported>,
+    pub(crate) metrics: Metrics,
 }
 
 impl Router {
@@ -74,6 +76,7 @@ impl Router {
             clock: Arc::new(SystemClock),
             limits: Limits::default(),
             reported: Arc::default(),
+            metrics: Metrics::default(),
         })
     }
 
@@ -82,6 +85,12 @@ impl Router {
     #[must_use]
     pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
         Self::of(App { clock, ..self.app })
+    }
+
+    /// What it counts, which clones share.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.app.metrics.clone()
     }
 
     /// The same with other limits.

@@ -8,7 +8,8 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 
 use crate::authentication::authenticate;
 use crate::endpoints::{
-    conditions, decorators, environment, health, outputs, secrets, spec, state, status, validate,
+    conditions, decorators, environment, events, health, logs, outputs, secrets, spec, state,
+    status, validate, workflows,
 };
 use crate::router::App;
 
@@ -42,6 +43,9 @@ pub static ROUTES: &[Route] = &[
     Route::new(Method::POST, "/decorators/{name}", Callers, |m| on(m, decorators::set)),
     Route::new(Method::GET, "/environment", Callers, |m| on(m, environment::all)),
     Route::new(Method::GET, "/environment/{name}", Callers, |m| on(m, environment::one)),
+    Route::new(Method::POST, "/events", Callers, |m| on(m, events::emit)),
+    Route::new(Method::POST, "/logs", Callers, |m| on(m, logs::create)),
+    Route::new(Method::POST, "/logs/{name}/messages", Callers, |m| on(m, logs::append)),
     Route::new(Method::PUT, "/outputs/{name}", Callers, |m| on(m, outputs::set)),
     Route::new(Method::PUT, "/outputs/{name}/metadata", Callers, |m| on(m, outputs::describe)),
     Route::new(Method::GET, "/outputs/{name}/metadata", Callers, |m| on(m, outputs::get_called_metadata)),
@@ -51,6 +55,7 @@ pub static ROUTES: &[Route] = &[
     Route::new(Method::GET, "/state/{name}", Callers, |m| on(m, state::get)),
     Route::new(Method::PUT, "/status", Callers, |m| on(m, status::replace)),
     Route::new(Method::POST, "/validate", Callers, |m| on(m, validate::validate)),
+    Route::new(Method::POST, "/workflows/{name}/run", Callers, |m| on(m, workflows::run)),
 ];
 
 impl Route {

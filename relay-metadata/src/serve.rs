@@ -9,13 +9,15 @@ use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 use crate::router::Router;
+use crate::tls::{Acceptor, Tls, TlsError};
 
 /// How long requests that were begun may take after the signal to stop.
 const GRACE: Duration = Duration::from_secs(25);
@@ -33,6 +35,31 @@ impl Router {
     /// Serves HTTP/1.1 on this listener until `shutdown` completes. Then nothing new is accepted,
     /// requests that were begun get 25 s to finish, and it returns.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        self.run(listener, None, shutdown).await;
+    }
+
+    /// The same with TLS; plain HTTP is refused then.
+    ///
+    /// # Errors
+    ///
+    /// When the certificate cannot be used.
+    pub async fn serve_tls(
+        self,
+        listener: TcpListener,
+        tls: &Tls,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), TlsError> {
+        let acceptor = tls.acceptor()?;
+        self.run(listener, Some(acceptor), shutdown).await;
+        Ok(())
+    }
+
+    async fn run(
+        self,
+        listener: TcpListener,
+        tls: Option<Acceptor>,
+        shutdown: impl Future<Output = ()>,
+    ) {
         let mut shutdown = pin!(shutdown);
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
@@ -40,7 +67,18 @@ impl Router {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        connections.spawn(self.clone().converse(stream, peer, graceful.watcher()));
+                        // Answers are small and come in one piece.
+                        let _ = stream.set_nodelay(true);
+                        let (router, watcher) = (self.clone(), graceful.watcher());
+                        match tls.clone() {
+                            None => connections.spawn(router.converse(stream, peer, watcher)),
+                            Some(tls) => connections.spawn(async move {
+                                match tls.accept(stream).await {
+                                    Ok(stream) => router.converse(stream, peer, watcher).await,
+                                    Err(error) => tracing::debug!(%error, "no TLS was agreed on"),
+                                }
+                            }),
+                        };
                     }
                     Err(error) => {
                         tracing::warn!(%error, "could not accept a connection");
@@ -59,16 +97,14 @@ impl Router {
 
     async fn converse(
         self,
-        stream: TcpStream,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: SocketAddr,
-        watcher: hyper_util::server::graceful::Watcher,
+        watcher: Watcher,
     ) {
         let service = self.map_request(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             request
         });
-        // Answers are small and come in one piece.
-        let _ = stream.set_nodelay(true);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME)

@@ -6,10 +6,9 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use relay_core::{
-    Action, AuthenticateError, Authenticator, Caller, Claims, Clock, Definition, Journal,
-    Presented, SecretStore, SystemClock, TokenError, TokenVerifier,
+    Action, AuthenticateError, Authenticator, Caller, Claims, Clock, Presented, Stores,
+    SystemClock, TokenError, TokenVerifier,
 };
 
 use crate::error::Chain;
@@ -21,17 +20,6 @@ pub struct TokenAuthenticator {
     verifier: Arc<dyn TokenVerifier>,
     stores: Arc<dyn CallerStores>,
     clock: Arc<dyn Clock>,
-}
-
-/// The stores of one caller. What is `None` is forbidden to it.
-#[derive(Clone, Debug, Default)]
-pub struct Stores {
-    /// Its spec, environment, conditions and parameters.
-    pub definition: Option<Arc<dyn Definition>>,
-    /// Its run's outputs, state and statuses, as this caller sees them.
-    pub journal: Option<Arc<dyn Journal>>,
-    /// Its secrets and connections.
-    pub secrets: Option<Arc<dyn SecretStore>>,
 }
 
 /// Finds the stores of a caller. A map of stores by action is one.
@@ -80,9 +68,7 @@ impl Authenticator for TokenAuthenticator {
         })?;
         let action = claims.action().map_err(AuthenticateError::refused)?;
         claims.check_time(self.clock.now()).map_err(AuthenticateError::refused)?;
-        let Stores { definition, journal, secrets } = self.stores.stores(&action, &claims).await?;
-        // Tokens of triggers end at a time that no calendar has: they do not expire.
-        let expires_at = claims.expires_at.and_then(|end| Timestamp::from_second(end).ok());
-        Ok(Caller { action, definition, journal, secrets, expires_at })
+        let stores = self.stores.stores(&action, &claims).await?;
+        Ok(Caller { action, stores, expires_at: claims.end() })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use tokio::sync::OnceCell;
 
 use crate::key;
 use crate::record::{self, StepRecord, damaged, read_value};
+use crate::watched::{Watch, Watches};
 
 /// How full steps may make a map with what they choose to store: statuses have to fit too.
 const MAX_CHOSEN: usize = 900 << 10;
@@ -25,17 +27,35 @@ const MAX_CHOSEN: usize = 900 << 10;
 type Data = BTreeMap<String, String>;
 
 /// A ConfigMap that is read at most once per instance until it is written, so that a request with
-/// many references makes one call.
+/// many references makes one call, or none where a watch holds it.
 #[derive(Debug)]
 struct Stored {
     api: Api<ConfigMap>,
     name: String,
     /// Filled by the first reader, for which the others wait; replaced by each write.
     data: Mutex<Cell>,
+    watch: Option<Arc<Watch<ConfigMap>>>,
 }
 
 /// What a map says, once it was read.
-type Cell = Arc<OnceCell<Arc<Data>>>;
+type Cell = Arc<OnceCell<Snapshot>>;
+
+/// A map as it was at some time.
+#[derive(Clone, Debug)]
+struct Snapshot {
+    map: Arc<ConfigMap>,
+    /// Whether it comes from a watch. Then what is not in it may be there all the same.
+    watched: bool,
+}
+
+impl Deref for Snapshot {
+    type Target = Data;
+
+    fn deref(&self) -> &Data {
+        static EMPTY: Data = Data::new();
+        self.map.data.as_ref().unwrap_or(&EMPTY)
+    }
+}
 
 impl Stored {
     fn new(client: Client, namespace: &str, name: &str) -> Self {
@@ -43,7 +63,13 @@ impl Stored {
             api: Api::namespaced(client, namespace),
             name: name.to_owned(),
             data: Mutex::default(),
+            watch: None,
         }
+    }
+
+    fn watched(watches: &Watches<ConfigMap>, namespace: &str, name: &str) -> Self {
+        let watch = Some(watches.named(namespace, name));
+        Self { watch, ..Self::new(watches.client().clone(), namespace, name) }
     }
 
     fn backend(&self, verb: &str, source: kube::Error) -> StoreError {
@@ -57,25 +83,54 @@ impl Stored {
         self.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn read(&self) -> Result<Arc<Data>, StoreError> {
+    async fn read(&self) -> Result<Snapshot, StoreError> {
         let cell = Arc::clone(&self.cell());
+        if let Some(snapshot) = cell.get() {
+            return Ok(snapshot.clone());
+        }
+        let watched = self.watch.as_ref().and_then(|watch| watch.current().pop());
+        if let Some(map) = watched {
+            let snapshot = Snapshot { map, watched: true };
+            return Ok(cell.get_or_init(|| async { snapshot }).await.clone());
+        }
+        self.fetch(&cell).await
+    }
+
+    /// What the map says now, or since this instance asked for it: what has to be known before it is
+    /// said that something is not there (`design.md` decision 1).
+    async fn read_live(&self) -> Result<Snapshot, StoreError> {
+        let cell = {
+            let mut cell = self.cell();
+            if cell.get().is_none_or(|snapshot| snapshot.watched) {
+                *cell = Arc::default();
+            }
+            Arc::clone(&cell)
+        };
+        self.fetch(&cell).await
+    }
+
+    async fn fetch(&self, cell: &Cell) -> Result<Snapshot, StoreError> {
         let fetch = || async {
             match self.api.get_opt(&self.name).await {
-                Ok(Some(map)) => Ok(Arc::new(map.data.unwrap_or_default())),
+                Ok(Some(map)) => Ok(Snapshot { map: Arc::new(map), watched: false }),
                 Ok(None) => Err(None),
                 Err(error) => Err(Some(error)),
             }
         };
         match cell.get_or_try_init(fetch).await {
-            Ok(data) => Ok(Arc::clone(data)),
+            Ok(snapshot) => Ok(snapshot.clone()),
             // That there is none is not kept: it may come.
-            Err(None) => Ok(Arc::default()),
+            Err(None) => Ok(Snapshot { map: Arc::default(), watched: false }),
             Err(Some(error)) => Err(self.backend("read", error)),
         }
     }
 
     async fn get(&self, key: &str) -> Result<Option<String>, StoreError> {
-        Ok(self.read().await?.get(key).cloned())
+        let snapshot = self.read().await?;
+        if let Some(text) = snapshot.get(key) {
+            return Ok(Some(text.clone()));
+        }
+        if snapshot.watched { Ok(self.read_live().await?.get(key).cloned()) } else { Ok(None) }
     }
 
     async fn value(&self, key: &str) -> Result<Option<Value>, StoreError> {
@@ -105,21 +160,49 @@ impl Stored {
         self.set(entries).await
     }
 
-    /// Sets entries in one patch, which cannot lose what others write at the same time.
+    /// Sets entries in one patch, which cannot lose what others write at the same time. An API server
+    /// that is busy or out of reach is asked again a few times.
     async fn set(&self, entries: Data) -> Result<(), StoreError> {
         let size: usize = entries.iter().map(|(key, text)| key.len() + text.len()).sum();
         let patch = Patch::Merge(json!({ "data": entries }));
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
-        let patched = self.api.patch_metadata(&self.name, &params, &patch).await;
+        let mut pause = FIRST_PAUSE;
+        let patched = loop {
+            match self.api.patch_metadata(&self.name, &params, &patch).await {
+                Err(error) if pause <= LAST_PAUSE && may_pass(&error) => {
+                    tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+                    pause = pause.saturating_mul(2);
+                }
+                patched => break patched,
+            }
+        };
         *self.cell() = Arc::default();
         match patched {
-            Ok(_) => Ok(()),
+            Ok(written) => {
+                if let Some(watch) = &self.watch {
+                    watch.wrote(written.metadata.resource_version.as_deref());
+                }
+                Ok(())
+            }
             Err(kube::Error::Api(status)) if status.message.contains("Too long") => {
                 let doing = format!("write to ConfigMap {}", self.name);
                 Err(StoreError::TooLarge { doing, size })
             }
             Err(error) => Err(self.backend("write to", error)),
         }
+    }
+}
+
+/// The pauses between attempts to write: four, of less than a second in all.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LAST_PAUSE: Duration = Duration::from_millis(400);
+
+/// Whether the same write may succeed a moment later. To write the same twice does no harm.
+fn may_pass(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => matches!(status.code, 409 | 429 | 500 | 502 | 503 | 504),
+        kube::Error::HyperError(_) | kube::Error::Service(_) => true,
+        _ => false,
     }
 }
 
@@ -181,6 +264,17 @@ impl ConfigMapDefinition {
     pub fn new(client: Client, namespace: &str, name: &str, action: Action) -> Self {
         Self { map: Stored::new(client, namespace, name), action }
     }
+
+    /// The same from a watch, where it holds the map.
+    #[must_use]
+    pub fn watched(
+        watches: &Watches<ConfigMap>,
+        namespace: &str,
+        name: &str,
+        action: Action,
+    ) -> Self {
+        Self { map: Stored::watched(watches, namespace, name), action }
+    }
 }
 
 #[async_trait]
@@ -232,6 +326,17 @@ impl ConfigMapJournal {
         Self { map: Stored::new(client, namespace, name), action }
     }
 
+    /// The same from a watch, where it holds the map.
+    #[must_use]
+    pub fn watched(
+        watches: &Watches<ConfigMap>,
+        namespace: &str,
+        name: &str,
+        action: Action,
+    ) -> Self {
+        Self { map: Stored::watched(watches, namespace, name), action }
+    }
+
     fn step(&self, name: &StepName) -> Option<Action> {
         match &self.action {
             Action::Step { run, .. } => Some(Action::step(RunId::clone(run), name.clone())),
@@ -251,13 +356,14 @@ impl Journal for ConfigMapJournal {
         let Some(action) = self.step(step) else { return Ok(None) };
         let Ok(key) = key::output(&action, name) else { return Ok(None) };
         let Some(value) = self.map.value(&key).await? else { return Ok(None) };
-        let record = StepRecord::read(&*self.map.read().await?, &action);
+        let snapshot = self.map.read().await?;
+        let record = StepRecord::read(&snapshot, &action);
         let sensitive = record.outputs.get(name).and_then(|output| output.sensitive);
         Ok(Some(Output { value, sensitive }))
     }
 
     async fn outputs(&self) -> Result<BTreeMap<StepName, BTreeMap<String, Output>>, StoreError> {
-        let data = self.map.read().await?;
+        let data = self.map.read_live().await?;
         let mut outputs = BTreeMap::new();
         for (key, text) in data.iter() {
             let named = key.starts_with("steps.") && key.ends_with(".name");
@@ -294,9 +400,16 @@ impl Journal for ConfigMapJournal {
     async fn status(&self, step: &StepName) -> Result<Option<StepStatus>, StoreError> {
         let Some(action) = self.step(step) else { return Ok(None) };
         let key = key::status(&action);
-        let text = self.map.get(&key).await?;
-        text.map(|text| record::read_status(&text).map_err(|error| damaged(&key, error)))
-            .transpose()
+        let read = |text: Option<String>| {
+            text.map(|text| record::read_status(&text).map_err(|error| damaged(&key, error)))
+                .transpose()
+        };
+        let status = read(self.map.get(&key).await?)?;
+        if status.as_ref().is_some_and(|status| status.process.is_some()) {
+            return Ok(status);
+        }
+        // That a step has not ended is a negative answer too.
+        read(self.map.read_live().await?.get(&key).cloned())
     }
 
     async fn set_status(&self, status: StepStatus) -> Result<(), StoreError> {

@@ -17,11 +17,20 @@
 //! | --- | --- |
 //! | [`key`] | the keys of both ConfigMaps |
 //! | [`record`] | what is stored about a step, read and written |
+//! | [`kubernetes_secrets`] | [`KubernetesSecrets`], the secrets and connections of a namespace |
+//! | `watched` | [`Watches`], what keeps objects at hand |
+//! | `sinks` | [`HttpEvents`] and [`HttpRuns`], where events and runs of other workflows go |
 //! | `config_map` | [`ConfigMapDefinition`], [`Definitions`] and [`ConfigMapJournal`] |
 
 mod config_map;
 pub mod key;
+pub mod kubernetes_secrets;
 pub mod record;
+mod sinks;
+mod watched;
 
 pub use config_map::{ConfigMapDefinition, ConfigMapJournal, Definitions};
+pub use kubernetes_secrets::KubernetesSecrets;
 pub use record::StepRecord;
+pub use sinks::{HttpEvents, HttpRuns, SinkError, sink_client};
+pub use watched::Watches;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::{Definition, Journal, SecretStore};
+use super::{Definition, EventSink, Journal, LogSink, RunLauncher, SecretStore};
 use crate::action::Action;
 
 /// What a request shows of its sender, without any trust in it.
@@ -47,19 +47,34 @@ pub trait Authenticator: Send + Sync + fmt::Debug {
     async fn authenticate(&self, presented: &Presented) -> Result<Caller, AuthenticateError>;
 }
 
-/// Who calls, and what it may use. What is `None` is forbidden to this caller.
+/// Who calls, and what it may use.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The step or trigger.
     pub action: Action,
+    /// What it may use.
+    pub stores: Stores,
+    /// When its credential ends: checked on each request, also on a cached caller.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What one caller may use. What is `None` is forbidden to it.
+#[derive(Clone, Debug, Default)]
+pub struct Stores {
     /// Its spec, environment, conditions and parameters.
     pub definition: Option<Arc<dyn Definition>>,
-    /// Its run's outputs, state and statuses.
+    /// Its run's outputs, state and statuses, as this caller sees them.
     pub journal: Option<Arc<dyn Journal>>,
     /// Its secrets and connections.
     pub secrets: Option<Arc<dyn SecretStore>>,
-    /// When its credential ends: checked on each request, also on a cached caller.
-    pub expires_at: Option<Timestamp>,
+    /// Where its events go.
+    pub events: Option<Arc<dyn EventSink>>,
+    /// Where it starts other workflows.
+    pub launcher: Option<Arc<dyn RunLauncher>>,
+    /// Where its output goes.
+    pub logs: Option<Arc<dyn LogSink>>,
+    /// The image that it runs, as far as that is known.
+    pub image: Option<String>,
 }
 
 /// Why a request has no caller. The cause is for the log, never for the answer.

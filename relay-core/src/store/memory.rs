@@ -89,6 +89,13 @@ impl MemoryJournal {
         }
     }
 
+    /// Sets an output of the calling step, as [`Journal::set_output`] does, without waiting.
+    pub fn put_output(&self, name: &str, value: Value) {
+        if let Some(caller) = self.caller.clone() {
+            self.lock().entry(caller).or_default().outputs.insert(name.to_owned(), value);
+        }
+    }
+
     /// The messages of a step, oldest first.
     #[must_use]
     pub fn messages(&self, step: &StepName) -> Vec<Message> {
@@ -193,6 +200,18 @@ impl MemorySecrets {
     pub fn with_connection(mut self, kind: &str, name: &str, fields: Value) -> Self {
         let named = self.connections.entry(kind.to_owned()).or_default();
         named.insert(name.to_owned(), Arc::new(SecretValue::new(Box::new(fields))));
+        self
+    }
+}
+
+impl MemorySecrets {
+    /// The same with these in addition; where both have a name, `later` counts.
+    #[must_use]
+    pub fn merged_with(mut self, later: Self) -> Self {
+        self.secrets.extend(later.secrets);
+        for (kind, named) in later.connections {
+            self.connections.entry(kind).or_default().extend(named);
+        }
         self
     }
 }

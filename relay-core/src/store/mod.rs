@@ -1,5 +1,6 @@
 //! The traits that other programs plug in, cut along who owns the data: [`Definition`] is what the
-//! author wrote, [`Journal`] what happened, [`SecretStore`] what nobody may see.
+//! author wrote, [`Journal`] what happened, [`SecretStore`] what nobody may see. What leaves the run goes
+//! to an [`EventSink`], a [`LogSink`] or a [`RunLauncher`].
 //!
 //! Each instance is bound to one caller: an [`Authenticator`] makes a [`Caller`] of a request, and
 //! the caller holds the stores that it may use. What it may not use is not there.
@@ -9,9 +10,10 @@ mod definition;
 mod journal;
 mod memory;
 mod secrets;
+mod sinks;
 mod values;
 
-pub use authenticator::{AuthenticateError, Authenticator, Caller, Presented};
+pub use authenticator::{AuthenticateError, Authenticator, Caller, Presented, Stores};
 pub use definition::Definition;
 pub use journal::{
     ConditionOutcome, Decorator, Journal, Message, MessageSource, Output, ProcessState, StepStatus,
@@ -19,6 +21,7 @@ pub use journal::{
 };
 pub use memory::{MemoryDefinition, MemoryJournal, MemorySecrets};
 pub use secrets::SecretStore;
+pub use sinks::{Event, EventSink, LaunchedRun, LogMessage, LogSink, RunLauncher};
 
 /// Why a store could not answer. "Not there" is no error.
 #[derive(Debug, thiserror::Error)]

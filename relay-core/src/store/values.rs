@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use super::MemorySecrets;
-use crate::value::Value;
-use crate::yaml::{self, Content, Node, Problem, ProblemKind, Tag};
+use crate::value::{Map, Value};
+use crate::yaml::{self, Node, Problem, ProblemKind, Tag};
 
 impl MemorySecrets {
     /// Reads secrets and connections from a values file: a map of `secrets` by name, and of
@@ -23,41 +23,54 @@ impl MemorySecrets {
     pub fn from_yaml(text: &str) -> Result<Self, Vec<Problem>> {
         let stream = yaml::read(text);
         let mut problems = stream.problems;
+        let store = match stream.documents.first() {
+            Some(root) => Self::from_document(root, &mut problems),
+            None => Self::default(),
+        };
+        if problems.is_empty() { Ok(store) } else { Err(problems) }
+    }
+
+    /// Reads secrets and connections from a document that may hold other sections as well. What is
+    /// wrong is added to `problems`.
+    #[must_use]
+    pub fn from_document(root: &Node, problems: &mut Vec<Problem>) -> Self {
         let mut store = Self::default();
-        for (section, key, value) in stream.documents.first().into_iter().flat_map(entries) {
-            match section {
-                "secrets" => {
-                    if let Some(secret) = secret(value, &mut problems) {
-                        store = store.with_secret(key, secret);
-                    }
-                }
-                "connections" => {
-                    let fields = plain(value, &mut problems);
-                    match key.split_once('/') {
-                        Some((kind, name)) if fields.as_map().is_some() => {
-                            store = store.with_connection(kind, name, fields);
-                        }
-                        Some(_) => problems.push(shape(value, "a connection is a map of fields")),
-                        None => problems.push(shape(value, "a connection is named TYPE/NAME")),
-                    }
-                }
-                _ => {}
+        for (key, value) in section(root, "secrets", problems) {
+            if let Some(secret) = secret(value, problems) {
+                store = store.with_secret(key, secret);
             }
         }
-        if problems.is_empty() { Ok(store) } else { Err(problems) }
+        for (key, value) in section(root, "connections", problems) {
+            let fields = match plain(value, problems) {
+                Value::Null => Value::from(Map::new()),
+                fields => fields,
+            };
+            match key.split_once('/') {
+                Some((kind, name)) if fields.as_map().is_some() => {
+                    store = store.with_connection(kind, name, fields);
+                }
+                Some(_) => problems.push(shape(value, "a connection is a map of fields")),
+                None => problems.push(shape(value, "a connection is named TYPE/NAME")),
+            }
+        }
+        store
     }
 }
 
-/// The entries of the sections of a document.
-fn entries(root: &Node) -> Vec<(&str, &str, &Node)> {
-    let sections = root.as_mapping().unwrap_or_default().iter();
-    sections
-        .filter_map(|(section, body)| Some((&**section.as_scalar()?, body.as_mapping()?)))
-        .flat_map(|(section, body)| {
-            let entries = body.iter();
-            entries.filter_map(move |(key, value)| Some((section, &**key.as_scalar()?, value)))
-        })
-        .collect()
+/// The entries of a section of a document; none where it is missing or null.
+fn section<'n>(
+    root: &'n Node,
+    name: &str,
+    problems: &mut Vec<Problem>,
+) -> Vec<(&'n str, &'n Node)> {
+    let Some(body) = root.get(name).filter(|body| !body.is_null()) else {
+        return Vec::new();
+    };
+    let Some(entries) = body.as_mapping() else {
+        problems.push(shape(body, &format!("`{name}` is a map")));
+        return Vec::new();
+    };
+    entries.iter().filter_map(|(key, value)| Some((&**key.as_scalar()?, value))).collect()
 }
 
 fn shape(node: &Node, text: &str) -> Problem {
@@ -78,9 +91,7 @@ fn secret(node: &Node, problems: &mut Vec<Problem>) -> Option<Value> {
             }
         };
     }
-    let plain = matches!(node.content.as_ref(), Content::Scalar { plain: true, .. });
-    let nothing = plain && yaml::plain_scalar(text).is_null();
-    Some(if nothing { Value::from("") } else { Value::Text(Arc::clone(text)) })
+    Some(if node.is_null() { Value::from("") } else { Value::Text(Arc::clone(text)) })
 }
 
 /// A value as it stands: tags of the language mean nothing here.

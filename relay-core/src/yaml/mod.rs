@@ -18,6 +18,7 @@
 //! ```
 
 mod compose;
+mod dates;
 mod scalar;
 mod tag;
 

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use relay_core::{
     Action, AuthenticateError, Authenticator, Caller, Claims, FixedClock, Hs256Key,
-    MemoryDefinition, Presented, TokenSigner as _,
+    MemoryDefinition, Presented, Stores, TokenSigner as _,
 };
 use relay_metadata::{Access, ROUTES, Router};
 use secrecy::ExposeSecret as _;
@@ -80,8 +80,8 @@ async fn every_route_refuses_every_bad_credential_alike() {
     let token = signed(&api.key, |_| {}).await;
     let bearer = format!("Bearer {token}");
     let other_key = signed(&Hs256Key::generate(), |_| {}).await;
-    let expired = signed(&api.key, |claims| claims.expires_at = Some(now())).await;
-    let early = signed(&api.key, |claims| claims.not_before = Some(now() + 1)).await;
+    let expired = signed(&api.key, |claims| claims.expires_at = Some(now() - 60)).await;
+    let early = signed(&api.key, |claims| claims.not_before = Some(now() + 61)).await;
     let audience = signed(&api.key, |claims| {
         claims.audience = vec!["other".to_owned()];
     })
@@ -195,9 +195,10 @@ async fn ask(authenticator: Fixed, peer: &str) -> Answer {
 fn caller(expires_at: Option<&str>) -> Fixed {
     Fixed::Caller(Box::new(Caller {
         action: step("build"),
-        definition: Some(Arc::new(MemoryDefinition::default())),
-        journal: None,
-        secrets: None,
+        stores: Stores {
+            definition: Some(Arc::new(MemoryDefinition::default())),
+            ..Stores::default()
+        },
         expires_at: expires_at.map(|time| time.parse().unwrap()),
     }))
 }
@@ -233,6 +234,6 @@ async fn a_credential_that_cannot_be_checked_is_no_refusal() {
 async fn debug_shows_no_token() {
     let api = World::new().secret("s", "canary").serve();
     let token = signed(&api.key, |_| {}).await;
-    let shown = format!("{:?} {:?}", api.router, HashMap::<Action, relay_metadata::Stores>::new());
+    let shown = format!("{:?} {:?}", api.router, HashMap::<Action, Stores>::new());
     assert!(!shown.contains("canary") && !shown.contains(&token), "{shown}");
 }

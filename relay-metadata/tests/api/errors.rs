@@ -10,9 +10,9 @@ use axum::body::Body;
 use axum::http::{Method, Request, header};
 use relay_core::{
     Decorator, Definition, Expression, Journal, Map, MemoryDefinition, Message, Output,
-    SecretStore, SecretValue, StepName, StepStatus, StoreError, Value,
+    SecretStore, SecretValue, StepName, StepStatus, StoreError, Stores, Value,
 };
-use relay_metadata::{CATALOGUE, Limits, Stores};
+use relay_metadata::{CATALOGUE, Limits};
 use secrecy::ExposeSecret as _;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -111,6 +111,7 @@ fn failing(how: Failing) -> Api {
         definition: Some(store.clone()),
         journal: Some(store.clone()),
         secrets: Some(store),
+        ..Stores::default()
     })
 }
 
@@ -169,6 +170,7 @@ async fn a_failing_backend_is_not_the_fault_of_an_expression() {
         definition: Some(Arc::new(definition.clone())),
         journal: Some(Arc::new(Failing::Backend)),
         secrets,
+        ..Stores::default()
     };
     let broken = Api::on(stores(Some(Arc::new(Failing::Backend))));
     let forbidden = Api::on(stores(None));
@@ -273,7 +275,7 @@ async fn bodies_that_do_not_arrive() {
 fn the_catalogue_is_sound() {
     let mut codes = std::collections::HashSet::new();
     for entry in CATALOGUE {
-        assert!(codes.insert(entry.code), "{} twice", entry.code);
+        assert!(codes.insert((entry.code, entry.status)), "{} twice", entry.code);
         assert!(entry.code.ends_with("_error"), "{}", entry.code);
         assert!(entry.code.starts_with("rma_"), "{}", entry.code);
         assert!(entry.status.is_client_error() || entry.status.is_server_error(), "{}", entry.code);
@@ -283,6 +285,33 @@ fn the_catalogue_is_sound() {
             assert!(entry.arguments.contains(&name), "{}: {name}", entry.code);
         }
     }
+}
+
+/// `UPDATE_DOCS=1 cargo test` writes the page anew.
+#[test]
+fn the_page_of_errors_is_in_step_with_the_catalogue() {
+    let mut page = "# Errors of the metadata API\n\nEvery error that the API answers with; made from \
+                    `relay_metadata::CATALOGUE` by its test. The answer is\n`{\"error\": {\"domain\", \
+                    \"section\", \"code\", \"title\", \"description\", \"formatted\", \"arguments\"}}`,\n\
+                    where `formatted` is the text with its arguments.\n\n\
+                    | status | code | title | text | arguments |\n| --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for entry in CATALOGUE {
+        let arguments: Vec<_> = entry.arguments.iter().map(|name| format!("`{name}`")).collect();
+        page += &format!(
+            "| {} | `{}` | {} | {} | {} |\n",
+            entry.status.as_u16(),
+            entry.code,
+            entry.title,
+            entry.template.replace('\n', "<br>"),
+            arguments.join(", "),
+        );
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metadata-errors.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, &page).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), page);
 }
 
 #[derive(Clone, Default)]

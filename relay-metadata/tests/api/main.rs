@@ -10,10 +10,14 @@
 mod authentication;
 mod conditions;
 mod errors;
+mod leaving;
+mod metrics;
 mod outputs;
 mod reports;
 mod routing;
+mod sample;
 mod serving;
 mod spec;
+mod tls;
 mod values;
 mod world;

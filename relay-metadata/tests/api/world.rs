@@ -7,9 +7,10 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use relay_core::{
     Action, Claims, Definition, Expression, FixedClock, Hs256Key, Journal, MemoryDefinition,
-    MemoryJournal, MemorySecrets, SecretStore, StepName, TokenSigner as _, TriggerName, Value,
+    MemoryJournal, MemorySecrets, SecretStore, StepName, Stores, TokenSigner as _, TriggerName,
+    Value,
 };
-use relay_metadata::{Limits, Router, Stores, TokenAuthenticator};
+use relay_metadata::{Limits, Router, TokenAuthenticator};
 use secrecy::{ExposeSecret as _, SecretString};
 use tower::ServiceExt as _;
 
@@ -77,6 +78,7 @@ impl World {
             definition: Some(definition),
             journal: Some(Arc::new(journal.for_step(name.parse().unwrap()))),
             secrets: Some(secrets.clone()),
+            ..Stores::default()
         };
         let nothing = || Arc::new(MemoryDefinition::default());
         let callers = HashMap::from([

@@ -21,9 +21,9 @@ use axum::http::{Request, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use relay_core::{
     Action, Claims, Expression, FixedClock, Hs256Key, Journal as _, MemoryDefinition,
-    MemoryJournal, MemorySecrets, StepName, TokenSigner as _, Value, yaml,
+    MemoryJournal, MemorySecrets, StepName, Stores, TokenSigner as _, Value, yaml,
 };
-use relay_metadata::{Router, Stores, TokenAuthenticator};
+use relay_metadata::{Router, TokenAuthenticator};
 use secrecy::ExposeSecret as _;
 use tower::ServiceExt as _;
 
@@ -110,6 +110,7 @@ async fn run(case: &Case) -> Value {
         definition: Some(Arc::new(definition)),
         journal: Some(Arc::new(journal(case, &caller).await)),
         secrets: Some(Arc::new(secrets(case))),
+        ..Stores::default()
     };
     let action = Action::step("r".parse().unwrap(), caller);
     let callers = HashMap::from([(action.clone(), stores)]);

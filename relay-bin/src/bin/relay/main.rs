@@ -2,6 +2,7 @@
 
 mod advice;
 mod convert;
+mod dev;
 mod duration;
 mod echo;
 mod eval;
@@ -132,8 +133,8 @@ enum Command {
     /// Older names of `run` and `validate`
     #[command(subcommand, hide = true)]
     Workflow(Workflow),
-    /// Older names of `run`
-    #[command(subcommand, hide = true)]
+    /// For those who write steps
+    #[command(subcommand)]
     Dev(Dev),
     #[command(flatten)]
     Old(old::Noun),
@@ -149,8 +150,13 @@ enum Workflow {
 
 #[derive(Debug, Subcommand)]
 enum Dev {
-    /// Work with workflow files
-    #[command(subcommand)]
+    /// Serve the metadata API to one step of a sample file
+    ///
+    /// With a command, runs it with `METADATA_API_URL` set and ends with its exit code; 2 where nothing
+    /// was started.
+    Metadata(dev::Metadata),
+    /// An older name of `run`
+    #[command(subcommand, hide = true)]
     Workflow(DevWorkflow),
 }
 
@@ -192,6 +198,7 @@ async fn relay() -> u8 {
         Command::Convert(options) => convert::convert(&options, out).await,
         Command::Graph { file, format } => graph::graph(&file, format, out),
         Command::Eval(options) => eval::eval(&options, out).await,
+        Command::Dev(Dev::Metadata(options)) => dev::metadata(&options).await,
         Command::Completion { shell } => print::completion(shell, &Arguments::command()),
         Command::Version => print::version(out),
         Command::Workflow(Workflow::Old(verb)) => verb.refuse(),

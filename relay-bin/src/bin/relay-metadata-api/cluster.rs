@@ -1,0 +1,106 @@
+//! Cluster mode: keys from directories, pods and data from the API server.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kube::{Client, Config};
+use relay_core::{SealKeys, VerifyingKeys};
+use relay_metadata::Router;
+use relay_metadata::cluster::{ClusterStores, PodAuthenticator, PodIndex};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use secrecy::zeroize::Zeroizing;
+
+use crate::Failure;
+use crate::options::{Kubernetes, Options};
+
+/// The API for the pods of a cluster, and the pods that it knows.
+pub(crate) async fn router(options: &Options) -> Result<(Router, PodIndex), Failure> {
+    let seal = seal_keys(options.seal_keys_dir()?)?;
+    let verifier = verifying_keys(options.verify_keys_dir()?)?;
+    let config = config(options.kubernetes())?;
+    let failed = |what: &str, error: &dyn std::error::Error| Failure(format!("{what}: {error}"));
+    let client = Client::try_from(config)
+        .map_err(|error| failed("the Kubernetes client could not be made", &error))?;
+    let sinks = relay_store::sink_client()
+        .map_err(|error| failed("the client of event sinks could not be made", &error))?;
+
+    let pods = PodIndex::new();
+    tokio::spawn(pods.clone().run(client.clone()));
+    let stores = ClusterStores::new(client.clone(), sinks);
+    let authenticator =
+        PodAuthenticator::new(client, pods.clone(), Arc::new(seal), Arc::new(verifier), stores);
+    Ok((Router::new(Arc::new(authenticator)), pods))
+}
+
+/// The API server that was named, or the one of the pod that this runs in.
+fn config(named: Option<Kubernetes>) -> Result<Config, Failure> {
+    let Some(Kubernetes { url, ca_data, token }) = named else {
+        return Config::incluster().map_err(|error| {
+            let text = "no API server: outside of a cluster, KUBERNETES_URL, KUBERNETES_CA_DATA and \
+                        KUBERNETES_SERVICE_ACCOUNT_TOKEN have to be set, each with the prefix \
+                        RELAY_METADATA_API_";
+            Failure(format!("{text} ({error})"))
+        });
+    };
+    let url = url.parse().map_err(|_| Failure("KUBERNETES_URL is no URL".to_owned()))?;
+    let roots = CertificateDer::pem_slice_iter(ca_data.as_bytes())
+        .map(|certificate| certificate.map(|certificate| certificate.as_ref().to_vec()))
+        .collect::<Result<Vec<_>, _>>()
+        .ok()
+        .filter(|roots| !roots.is_empty())
+        .ok_or_else(|| Failure("KUBERNETES_CA_DATA holds no PEM of certificates".to_owned()))?;
+    let mut config = Config::new(url);
+    config.root_cert = Some(roots);
+    config.auth_info.token = Some(token);
+    Ok(config)
+}
+
+/// A key as it was read: its id, and what the file holds.
+type KeyFile = (String, Zeroizing<Vec<u8>>);
+
+/// The files of a directory by name, as a mounted Secret has them.
+fn files(directory: &Path) -> Result<Vec<KeyFile>, Failure> {
+    let shown = directory.display();
+    let failed = |error| Failure(format!("could not read the keys in {shown}: {error}"));
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // A mount keeps its versions in entries that begin with a dot.
+        if name.starts_with('.') || !entry.path().is_file() {
+            continue;
+        }
+        files.push((name, Zeroizing::new(std::fs::read(entry.path()).map_err(failed)?)));
+    }
+    if files.is_empty() {
+        return Err(Failure(format!("there are no keys in {shown}")));
+    }
+    files.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(files)
+}
+
+fn seal_keys(directory: &Path) -> Result<SealKeys, Failure> {
+    let mut keys = Vec::new();
+    for (id, bytes) in files(directory)? {
+        let wrong = || {
+            Failure(format!("the key {id:?} to unseal with is not 32 bytes, nor base64 of them"))
+        };
+        let raw = <[u8; 32]>::try_from(bytes.as_slice()).ok();
+        let encoded = || {
+            let text = std::str::from_utf8(&bytes).ok()?;
+            let decoded = Zeroizing::new(STANDARD.decode(text.trim()).ok()?);
+            <[u8; 32]>::try_from(decoded.as_slice()).ok()
+        };
+        keys.push((id.clone(), raw.or_else(encoded).ok_or_else(wrong)?));
+    }
+    Ok(SealKeys::new(keys))
+}
+
+fn verifying_keys(directory: &Path) -> Result<VerifyingKeys, Failure> {
+    let files = files(directory)?;
+    let pems = files.iter().map(|(id, pem)| (id.as_str(), pem.as_slice()));
+    VerifyingKeys::from_pems(pems).map_err(|error| Failure(error.to_string()))
+}

@@ -1,0 +1,116 @@
+//! The metadata API as a program (`metadata-api.md` §7).
+
+mod cluster;
+mod options;
+mod sample;
+
+use std::error::Error as _;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use relay_metadata::{Tls, TlsError};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::options::{LogFormat, Options};
+
+/// Why the program ends, for people.
+#[derive(Debug)]
+pub(crate) struct Failure(pub(crate) String);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let started = start_log(&options).and_then(|()| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure(format!("could not start: {error}")))?;
+        runtime.block_on(serve(&options))
+    });
+    match started {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "process ended with error");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(options: &Options) -> Result<(), Failure> {
+    let stop = stop_signal()?;
+    let files = options.sample_files();
+    let (router, pods) = if files.is_empty() {
+        let (router, pods) = cluster::router(options).await?;
+        (router, Some(pods))
+    } else {
+        (sample::router(&files).await?, None)
+    };
+    if let Some(port) = options.metrics_port()? {
+        let (listener, addr) = listen(port).await?;
+        tracing::info!(%addr, "listening for /metrics and /readyz");
+        let metrics = router.metrics().router(pods);
+        tokio::spawn(async move { axum::serve(listener, metrics).await });
+    }
+    let (listener, addr) = listen(options.port()?).await?;
+    if let Some((certificate, key)) = options.tls()? {
+        let failed = |error: TlsError| match error.source() {
+            Some(source) => Failure(format!("{error}: {source}")),
+            None => Failure(error.to_string()),
+        };
+        let tls = Tls::from_files(certificate, key).map_err(failed)?;
+        tokio::spawn(tls.clone().follow());
+        tracing::info!("listening with TLS");
+        tracing::info!(%addr, "listening for metadata connections");
+        router.serve_tls(listener, &tls, stop).await.map_err(failed)?;
+    } else {
+        tracing::info!(%addr, "listening for metadata connections");
+        router.serve(listener, stop).await;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn listen(port: u16) -> Result<(TcpListener, SocketAddr), Failure> {
+    let failed = |error| Failure(format!("could not listen on port {port}: {error}"));
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// Completes when the process is asked to end.
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    let on = |kind| signal(kind).map_err(|error| Failure(format!("could not start: {error}")));
+    let mut interrupt = on(SignalKind::interrupt())?;
+    let mut terminate = on(SignalKind::terminate())?;
+    let mut quit = on(SignalKind::quit())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = quit.recv() => {}
+        }
+        tracing::info!("stopping: what was begun is finished first");
+    })
+}
+
+/// Logs go to standard output, also what is wrong with the options.
+fn start_log(options: &Options) -> Result<(), Failure> {
+    let (debug, format) = (options.debug(), options.log_format());
+    let level = if matches!(debug, Ok(true)) { "debug" } else { "info" };
+    let filter =
+        EnvFilter::try_from_env("RELAY_METADATA_API_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stdout);
+    if matches!(format, Ok(LogFormat::Json)) {
+        log.json().flatten_event(true).init();
+    } else {
+        log.with_ansi(false).init();
+    }
+    debug.and(format).map(|_| ())
+}

@@ -1,0 +1,136 @@
+//! From an address to a caller.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::ObjectMeta;
+use kube::{Api, Client};
+use relay_core::{
+    Action, AuthenticateError, Authenticator, Caller, Claims, Clock, Presented, SealError,
+    SystemClock, TokenError, TokenSealer, TokenVerifier,
+};
+use serde::Deserialize;
+
+use super::index::PodIndex;
+use super::pod::{Home, Pod};
+use super::stores::ClusterStores;
+use crate::error::Chain;
+
+/// On the namespace of a tenant: the object that it was made for, as JSON.
+const MADE_FOR: &str = "controller.relay.sh/dependency-of";
+
+/// Accepts requests that come from the address of one pod, whose annotations hold a sealed token.
+///
+/// What a pod's token says is kept until the pod changes; whether it is valid at this time is
+/// checked for each request.
+#[derive(Clone)]
+pub struct PodAuthenticator {
+    pods: PodIndex,
+    namespaces: Api<Namespace>,
+    sealer: Arc<dyn TokenSealer>,
+    verifier: Arc<dyn TokenVerifier>,
+    stores: ClusterStores,
+    clock: Arc<dyn Clock>,
+}
+
+/// What the token of a pod says.
+pub(super) struct Verified {
+    pub(super) action: Action,
+    pub(super) claims: Claims,
+}
+
+impl PodAuthenticator {
+    /// Callers from the pods of this index.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        pods: PodIndex,
+        sealer: Arc<dyn TokenSealer>,
+        verifier: Arc<dyn TokenVerifier>,
+        stores: ClusterStores,
+    ) -> Self {
+        let clock = Arc::new(SystemClock);
+        Self { pods, namespaces: Api::all(client), sealer, verifier, stores, clock }
+    }
+
+    /// The same on another clock, which decides whether a token is valid now.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    async fn home(&self, pod: &Pod) -> Result<Home, AuthenticateError> {
+        let found = self.namespaces.get_metadata_opt(&pod.namespace).await;
+        let found = found.map_err(|error| AuthenticateError::Backend(Box::new(error)))?;
+        let gone = || AuthenticateError::refused("the namespace of the pod is gone");
+        let metadata = found.ok_or_else(gone)?.metadata;
+        let uid = metadata.uid.clone().ok_or_else(gone)?;
+        let tenant_namespace =
+            tenant_namespace(&metadata).unwrap_or_else(|| pod.namespace.to_string());
+        Ok(Home { uid, tenant_namespace })
+    }
+
+    async fn verify(&self, pod: &Pod, home: &Home) -> Result<Verified, AuthenticateError> {
+        let credential = pod.credential.as_ref();
+        let credential =
+            credential.ok_or_else(|| AuthenticateError::refused("the pod has no token"))?;
+        let token = self.sealer.unseal(&home.uid, &credential.sealed).await;
+        let token = token.map_err(|error| match error {
+            SealError::Refused => AuthenticateError::refused(error),
+            error => AuthenticateError::Backend(Box::new(error)),
+        })?;
+        let claims = self.verifier.verify(&token).await.map_err(|error| match error {
+            TokenError::Refused(_) => AuthenticateError::refused(Chain(&error)),
+            error => AuthenticateError::Backend(Box::new(error)),
+        })?;
+        // The name as well: our own account, with which ConfigMaps are read, reaches other namespaces.
+        let named = claims.namespace_name.as_deref() == Some(&*pod.namespace);
+        if claims.namespace_uid.as_ref() != Some(&home.uid) || !named {
+            return Err(AuthenticateError::refused("the token is for another namespace"));
+        }
+        let action = claims.action().map_err(AuthenticateError::refused)?;
+        if claims.subject.as_deref() != Some(&*credential.subject) {
+            return Err(AuthenticateError::refused("the token is for another pod"));
+        }
+        Ok(Verified { action, claims })
+    }
+}
+
+/// The namespace of the object that a namespace was made for.
+fn tenant_namespace(metadata: &ObjectMeta) -> Option<String> {
+    #[derive(Deserialize)]
+    struct MadeFor {
+        namespace: String,
+    }
+    let text = metadata.annotations.as_ref()?.get(MADE_FOR)?;
+    let made_for: MadeFor = serde_json::from_str(text).ok()?;
+    Some(made_for.namespace).filter(|namespace| !namespace.is_empty())
+}
+
+#[async_trait]
+impl Authenticator for PodAuthenticator {
+    async fn authenticate(&self, presented: &Presented) -> Result<Caller, AuthenticateError> {
+        let address = presented.address.filter(|address| !address.is_unspecified());
+        let address = address.ok_or_else(|| AuthenticateError::refused("there is no address"))?;
+        let pod = self.pods.find(address).await?;
+        let home = pod.home.get_or_try_init(|| self.home(&pod)).await?;
+        let verify = || async { self.verify(&pod, home).await.map(Arc::new) };
+        let verified = pod.verified.get_or_try_init(verify).await?;
+        let Verified { action, claims } = verified.as_ref();
+        claims.check_time(self.clock.now()).map_err(AuthenticateError::refused)?;
+        let stores = self.stores.of(action, claims, home, pod.image.as_deref())?;
+        Ok(Caller { action: action.clone(), stores, expires_at: claims.end() })
+    }
+}
+
+impl fmt::Debug for PodAuthenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PodAuthenticator")
+            .field("pods", &self.pods)
+            .field("sealer", &self.sealer)
+            .field("verifier", &self.verifier)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,12 @@
+//! Cluster mode on an API in memory: who is let in by the address of its pod, and what it gets.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that meets what it does not expect has failed"
+)]
+
+mod callers;
+mod canary;
+mod data;
+mod real;
+mod world;

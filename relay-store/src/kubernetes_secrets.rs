@@ -1,0 +1,142 @@
+//! Secrets and connections as Kubernetes Secrets, one for each (`design.md` decision 7).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt as _};
+use relay_core::{Map, SecretStore, SecretValue, StoreError, Value};
+
+use crate::watched::Watches;
+
+/// Label of a secret: its name. The value is under the key `value`.
+pub const SECRET: &str = "relay.sh/secret";
+/// Label of a connection: `TYPE.NAME`. Each key is a field.
+pub const CONNECTION: &str = "relay.sh/connection";
+/// Annotation with the name in full, where it is no value of a label.
+pub const NAME: &str = "relay.sh/name";
+/// Label of what only one workflow may see.
+pub const WORKFLOW: &str = "relay.sh/workflow";
+
+/// The secrets and connections in one namespace, as one workflow sees them.
+///
+/// What is there comes from a watch; what is not is asked for before that is said.
+#[derive(Clone, Debug)]
+pub struct KubernetesSecrets {
+    watches: Arc<Watches<Secret>>,
+    namespace: String,
+    workflow: Option<String>,
+}
+
+impl KubernetesSecrets {
+    /// Those in this namespace. Without a workflow, those that any workflow may see.
+    #[must_use]
+    pub fn new(watches: Arc<Watches<Secret>>, namespace: &str, workflow: Option<&str>) -> Self {
+        let workflow = workflow.map(str::to_owned);
+        Self { watches, namespace: namespace.to_owned(), workflow }
+    }
+
+    /// The entry of this name; the workflow's own before one for all.
+    async fn find<N: PartialEq>(
+        &self,
+        label: &str,
+        wanted: &N,
+        name: impl Fn(&Secret) -> Option<N>,
+    ) -> Result<Option<Arc<Secret>>, StoreError> {
+        let pick = |all: Vec<Arc<Secret>>| {
+            let named = all.into_iter().filter(|secret| self.is_visible(secret));
+            let named = named.filter(|secret| name(secret).as_ref() == Some(wanted));
+            named.max_by_key(|secret| secret.labels().contains_key(WORKFLOW))
+        };
+        if let Some(found) = pick(self.watches.labelled(&self.namespace, label).current()) {
+            return Ok(Some(found));
+        }
+        Ok(pick(self.list(label).await?))
+    }
+
+    /// All entries, those of the workflow last.
+    async fn list(&self, label: &str) -> Result<Vec<Arc<Secret>>, StoreError> {
+        let api: Api<Secret> = Api::namespaced(self.watches.client().clone(), &self.namespace);
+        let listed = api.list(&ListParams::default().labels(label)).await;
+        let listed = listed.map_err(|source| StoreError::Backend {
+            doing: format!("list the Secrets of namespace {}", self.namespace),
+            source: Box::new(source),
+        })?;
+        let mut visible: Vec<_> =
+            listed.items.into_iter().filter(|secret| self.is_visible(secret)).collect();
+        visible.sort_by_key(|secret| secret.labels().contains_key(WORKFLOW));
+        Ok(visible.into_iter().map(Arc::new).collect())
+    }
+
+    fn is_visible(&self, secret: &Secret) -> bool {
+        match secret.labels().get(WORKFLOW) {
+            Some(only) => self.workflow.as_ref() == Some(only),
+            None => true,
+        }
+    }
+}
+
+fn full_name<'s>(secret: &'s Secret, label: &str) -> Option<&'s str> {
+    let annotated = secret.annotations().get(NAME);
+    annotated.or_else(|| secret.labels().get(label)).map(String::as_str)
+}
+
+fn secret_name(secret: &Secret) -> Option<String> {
+    full_name(secret, SECRET).map(str::to_owned)
+}
+
+/// Type and name: split at the first slash, which no label has, or else at the first dot.
+fn connection_name(secret: &Secret) -> Option<(String, String)> {
+    let full = full_name(secret, CONNECTION)?;
+    let (kind, name) = full.split_once('/').or_else(|| full.split_once('.'))?;
+    Some((kind.to_owned(), name.to_owned()))
+}
+
+fn secret_value(secret: &Secret) -> Option<SecretValue> {
+    let value = Value::from_bytes(&secret.data.as_ref()?.get("value")?.0);
+    Some(SecretValue::new(Box::new(value)))
+}
+
+fn connection_value(secret: &Secret) -> SecretValue {
+    let fields = secret.data.iter().flatten();
+    let fields: Map =
+        fields.map(|(name, value)| (name.as_str().into(), Value::from_bytes(&value.0))).collect();
+    SecretValue::new(Box::new(Value::from(fields)))
+}
+
+#[async_trait]
+impl SecretStore for KubernetesSecrets {
+    async fn secret(&self, name: &str) -> Result<Option<SecretValue>, StoreError> {
+        let found = self.find(SECRET, &name.to_owned(), secret_name).await?;
+        Ok(found.as_deref().and_then(secret_value))
+    }
+
+    async fn secrets(&self) -> Result<BTreeMap<String, SecretValue>, StoreError> {
+        let all = self.list(SECRET).await?;
+        let named = all.iter().filter_map(|secret| {
+            let name = secret_name(secret)?;
+            Some((name, secret_value(secret)?))
+        });
+        Ok(named.collect())
+    }
+
+    async fn connection(&self, kind: &str, name: &str) -> Result<Option<SecretValue>, StoreError> {
+        let wanted = (kind.to_owned(), name.to_owned());
+        let found = self.find(CONNECTION, &wanted, connection_name).await?;
+        Ok(found.as_deref().map(connection_value))
+    }
+
+    async fn connections(
+        &self,
+    ) -> Result<BTreeMap<String, BTreeMap<String, SecretValue>>, StoreError> {
+        let mut connections = BTreeMap::<_, BTreeMap<_, _>>::new();
+        for secret in self.list(CONNECTION).await? {
+            if let Some((kind, name)) = connection_name(&secret) {
+                connections.entry(kind).or_default().insert(name, connection_value(&secret));
+            }
+        }
+        Ok(connections)
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use relay_core::{SecretStore, StoreError, Value};
-use relay_model::v1beta1::RunStatus;
+use relay_model::v1beta1::{MessageSourceStatus, RunStatus, SpecValidation, WhenEvaluation};
 use secrecy::ExposeSecret as _;
 
 /// What stands in the place of a secret.
@@ -75,11 +75,15 @@ impl Masks {
             Value::Map(map) => {
                 Value::map(map.iter().map(|(key, value)| (self.text(key), self.value(value))))
             }
-            other => other.clone(),
+            Value::Null => Value::Null,
+            scalar => {
+                let shown = scalar.to_json();
+                if self.text(&shown) == shown { scalar.clone() } else { Value::from(MASK) }
+            }
         }
     }
 
-    /// Masks what a status shows of outputs and says in messages.
+    /// Masks all in a status that steps have a say in: outputs, messages, decorators.
     pub(crate) fn status(&self, status: &mut RunStatus) {
         if self.longest == 0 {
             return;
@@ -98,33 +102,80 @@ impl Masks {
             }
             for message in &mut step.messages {
                 message.details = self.text(&message.details);
+                mask(&mut message.short);
+                self.source(&mut message.source);
             }
+            for decorator in &mut step.decorators {
+                decorator.name = self.text(&decorator.name);
+                if let Some(link) = &mut decorator.link {
+                    link.description = self.text(&link.description);
+                    link.uri = self.text(&link.uri);
+                }
+            }
+        }
+    }
+
+    fn source(&self, source: &mut MessageSourceStatus) {
+        let MessageSourceStatus { when_evaluation, spec_validation, log } = source;
+        if let Some(WhenEvaluation { path, expression }) = when_evaluation {
+            *path = self.text(path);
+            *expression = self.value(expression);
+        }
+        if let Some(SpecValidation { path, expression, schema }) = spec_validation {
+            *path = self.text(path);
+            *expression = self.value(expression);
+            *schema = self.value(schema);
+        }
+        if let Some(log) = log {
+            let members = std::mem::take(log).into_iter();
+            *log = members.map(|(key, value)| (self.text(&key), self.value(&value))).collect();
         }
     }
 }
 
-/// Every string in a value, whole and line by line, as it is and as JSON writes it.
+/// Every string and number in a value, whole and line by line, with the blanks around it and
+/// without, as it is and as JSON writes it; and what it holds if it is JSON itself, which steps
+/// may take apart.
 fn collect(value: &Value, words: &mut BTreeSet<Vec<u8>>) {
     value.for_each_string(&mut |bytes| {
         let whole = std::iter::once(bytes);
         for part in whole.chain(bytes.split(|byte| *byte == b'\n')) {
             let part = part.strip_suffix(b"\r").unwrap_or(part);
-            if part.len() < MIN_LENGTH {
-                continue;
-            }
-            words.insert(part.to_vec());
-            if let Ok(text) = std::str::from_utf8(part) {
-                let json = Value::from(text).to_json();
-                words.insert(json.trim_matches('"').as_bytes().to_vec());
-            }
+            add(part, words);
+            add(part.trim_ascii(), words);
+        }
+        if let Ok(Ok(held)) = std::str::from_utf8(bytes).map(Value::from_json) {
+            collect(&held, words);
         }
     });
+    for_each_number(value, &mut |number| add(number.to_json().as_bytes(), words));
+}
+
+fn add(word: &[u8], words: &mut BTreeSet<Vec<u8>>) {
+    if word.len() < MIN_LENGTH {
+        return;
+    }
+    words.insert(word.to_vec());
+    if let Ok(text) = std::str::from_utf8(word) {
+        let json = Value::from(text).to_json();
+        words.insert(json.trim_matches('"').as_bytes().to_vec());
+    }
+}
+
+fn for_each_number(value: &Value, visit: &mut dyn FnMut(&Value)) {
+    match value {
+        Value::Number(_) => visit(value),
+        Value::List(items) => items.iter().for_each(|item| for_each_number(item, visit)),
+        Value::Map(map) => map.values().for_each(|value| for_each_number(value, visit)),
+        _ => {}
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use relay_core::MemorySecrets;
     use relay_model::v1beta1::{OutputStatus, StepStatus};
+    use serde_json::json;
 
     use super::*;
 
@@ -148,6 +199,88 @@ mod tests {
             assert_eq!(masks.text(text), expected);
         }
         assert_eq!(Masks::new(BTreeSet::new()).text("as it is"), "as it is");
+    }
+
+    #[tokio::test]
+    async fn what_a_secret_holds_is_masked_too() {
+        let json =
+            r#" {"user": "someone", "pin": 778899, "on": true, "deep": ["{\"key\": \"k3y!\"}"]} "#;
+        let store = MemorySecrets::default()
+            .with_secret("json", json.into())
+            .with_secret("blanks", "\t padded \n  indented\r\n  x".into())
+            .with_secret("number", "1234567.50".into());
+        let masks = Masks::of(&store).await.unwrap();
+        for (name, text, expected) in [
+            ("a member", "for someone else", "for *** else"),
+            ("a number", r#"{"pin":778899}"#, r#"{"pin":***}"#),
+            ("what is in JSON in JSON", "k3y!", "***"),
+            ("a boolean is no secret", "true user", "true user"),
+            ("all of it", json, "***"),
+            ("without the blanks around it", "(padded)", "(***)"),
+            ("a line without them", "(indented)", "(***)"),
+            ("too short without them", "(x)", "(x)"),
+            ("a number as JSON writes it", "1234567.5", "***"),
+        ] {
+            assert_eq!(masks.text(text), expected, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn scalars_are_masked_as_they_are_shown() {
+        let store = MemorySecrets::default().with_secret("s", "123456789".into());
+        let masks = Masks::of(&store).await.unwrap();
+        for (name, value, expected) in [
+            ("the secret as a number", Value::from(123_456_789), r#""***""#),
+            ("within another number", Value::from(71_234_567_890_i64), r#""***""#),
+            ("in depth", Value::list([Value::from(123_456_789), Value::Null]), r#"["***",null]"#),
+            ("another number", Value::from(12_345_678), "12345678"),
+            ("a boolean", Value::from(true), "true"),
+        ] {
+            assert_eq!(masks.value(&value).to_json(), expected, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_in_a_status_shows_a_secret() {
+        let store = MemorySecrets::default().with_secret("s", "hush-hush".into());
+        let tree = || json!({"hush-hush": ["in hush-hush"]});
+        let mut status: RunStatus = serde_json::from_value(json!({
+            "conditions": [condition()],
+            "steps": [{
+                "name": "a",
+                "conditions": [condition()],
+                "outputs": [{"name": "hush-hush", "value": tree()}],
+                "messages": [{
+                    "source": {
+                        "whenEvaluation": {"path": "hush-hush", "expression": tree()},
+                        "specValidation": {
+                            "path": "hush-hush", "expression": tree(), "schema": tree(),
+                        },
+                        "log": tree(),
+                    },
+                    "severity": "Error",
+                    "observationTime": "2024-01-01T00:00:00Z",
+                    "short": "hush-hush",
+                    "details": "hush-hush",
+                }],
+                "decorators": [{
+                    "name": "hush-hush",
+                    "link": {"description": "hush-hush", "uri": "http://x/hush-hush"},
+                }],
+            }],
+        }))
+        .unwrap();
+        Masks::of(&store).await.unwrap().status(&mut status);
+        let shown = serde_json::to_string(&status).unwrap();
+        assert!(!shown.contains("hush-hush"), "{shown}");
+        assert_eq!(shown.matches(MASK).count(), 20, "{shown}");
+    }
+
+    fn condition() -> serde_json::Value {
+        json!({
+            "type": "Succeeded", "status": "False", "reason": "R", "message": "of hush-hush",
+            "lastTransitionTime": "2024-01-01T00:00:00Z",
+        })
     }
 
     #[tokio::test]

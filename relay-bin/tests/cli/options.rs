@@ -115,6 +115,10 @@ fn limits_images_and_typed_parameters() {
     assert_eq!(ran.end("b"), "skipped DependencyNotSucceeded");
     let ran = events(&file, &["--timeout", "1s"]);
     assert_eq!(ran.code, 1);
+    assert_eq!(ran.end("a"), "failed TimedOut");
+    let step = &ran.last()["steps"][0];
+    assert_eq!(step["reason"], "TimedOut", "{step}");
+    assert_eq!(step["message"], "the run exceeded its time", "{step}");
     assert_eq!(run(&file, &["--timeout", "soon"]).code, 2);
 
     write("steps: [{name: a, image: acme/tool, args: [x, 'y z']}]");

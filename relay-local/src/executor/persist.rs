@@ -98,12 +98,21 @@ pub(super) async fn status<K>(
     }
 }
 
-/// Sets `spec.status`, which asks for an object's end.
-pub(super) async fn ask_to_end<K>(client: &Client, namespace: &str, name: &str, word: &str)
+/// What `spec` says to ask for an object's end.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EndRequest {
+    pub(super) status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) status_message: Option<&'static str>,
+}
+
+/// Asks for an object's end.
+pub(super) async fn ask_to_end<K>(client: &Client, namespace: &str, name: &str, request: EndRequest)
 where
     K: Resource<DynamicType = ()>,
 {
-    let patch = Patch::Merge(json!({"spec": {"status": word}}));
+    let patch = Patch::Merge(json!({"spec": request}));
     let path = Request::new(K::url_path(&(), Some(namespace)));
     let mut pauses = Pauses::new();
     loop {

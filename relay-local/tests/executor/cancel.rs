@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
 use kube::api::{DeleteParams, Patch, PatchParams};
+use relay_reconcile::run::TaskEnding;
 use serde_json::json;
 
 use crate::scene::{Scene, Task, eventually, message, reason};
@@ -58,6 +59,8 @@ async fn cancelling_ends_children_of_children() {
     gone(process).await;
     let long = scene.task_end("long").await;
     assert_eq!(reason(&long.conditions), "TaskRunCancelled");
+    let ending = TaskEnding::of(&long).unwrap();
+    assert_eq!((&*ending.reason, &*ending.message), ("Cancelled", "the run was cancelled"));
     let gate = scene.custom().get("r-gate-asked").await.unwrap();
     assert_eq!(gate.spec.status.as_deref(), Some("RunCancelled"));
     assert_eq!(scene.task_names().await, ["r-long"]);
@@ -157,7 +160,15 @@ async fn the_limit_of_a_pipeline() {
     assert!(begun.elapsed() >= Duration::from_millis(600));
     assert_eq!(reason(&status.conditions), "PipelineRunTimeout");
     assert_eq!(status.skipped_tasks[0].reason, "PipelineRun timeout has been reached");
-    assert_eq!(reason(&scene.task_end("long").await.conditions), "TaskRunCancelled");
+    let long = scene.task_end("long").await;
+    assert_eq!(reason(&long.conditions), "TaskRunCancelled");
+    assert_eq!(
+        message(&long.conditions),
+        "TaskRun \"r-long\" was cancelled. \
+         TaskRun cancelled as the PipelineRun it belongs to has timed out."
+    );
+    let ending = TaskEnding::of(&long).unwrap();
+    assert_eq!((&*ending.reason, &*ending.message), ("TimedOut", "the run exceeded its time"));
     gone(process).await;
     running.stop().await;
 }

@@ -32,6 +32,13 @@ pub const PIPELINE_TASK_LABEL: &str = "tekton.dev/pipelineTask";
 pub const PIPELINE_CANCELLED: &str = "Cancelled";
 /// What `spec.status` of a TaskRun says to cancel it.
 pub const TASK_CANCELLED: &str = "TaskRunCancelled";
+/// What `spec.statusMessage` of a TaskRun says when its PipelineRun was cancelled.
+pub const CANCELLED_WITH_PIPELINE: &str =
+    "TaskRun cancelled as the PipelineRun it belongs to was cancelled.";
+/// What `spec.statusMessage` of a TaskRun says when its PipelineRun has had its time. The message
+/// of the TaskRun's condition repeats it.
+pub const TIMED_OUT_WITH_PIPELINE: &str =
+    "TaskRun cancelled as the PipelineRun it belongs to has timed out.";
 /// What `spec.status` of a CustomRun says to cancel it.
 pub const CUSTOM_CANCELLED: &str = "RunCancelled";
 

@@ -118,6 +118,9 @@ pub struct TaskRunSpec {
     /// `TaskRunCancelled`, to cancel it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// Why, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_message: Option<String>,
 }
 
 /// What became of a TaskRun.

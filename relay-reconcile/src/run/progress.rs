@@ -5,11 +5,15 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use relay_core::{ConditionOutcome, ProcessState, StepStatus, WhenCondition};
 use relay_model::knative_condition::Condition;
-use relay_model::tekton::{CustomRun, GateReason, RESULT_REASON, TaskRunStatus};
+use relay_model::tekton::{
+    CustomRun, GateReason, RESULT_REASON, TIMED_OUT_WITH_PIPELINE, TaskRunStatus,
+};
 use relay_model::v1beta1::{self, ConditionStatus};
 
 use super::observe::World;
 use super::snapshot::PlannedStep;
+
+const RUN_TIMED_OUT: &str = "the run exceeded its time";
 
 /// How far a step has got.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -220,6 +224,11 @@ fn failure(
     let given = || detail.or(message).unwrap_or_default().to_owned();
     match reason {
         Some("TaskRunTimeout") => ("TimedOut", "the step exceeded its time".to_owned()),
+        Some("TaskRunCancelled")
+            if message.is_some_and(|message| message.contains(TIMED_OUT_WITH_PIPELINE)) =>
+        {
+            ("TimedOut", RUN_TIMED_OUT.to_owned())
+        }
         Some("TaskRunCancelled") => ("Cancelled", "the run was cancelled".to_owned()),
         // Tekton's own words say no more than the exit code.
         Some("Failed" | "FailureIgnored") | None if process.exit_code > 0 && detail.is_none() => {
@@ -253,7 +262,7 @@ fn abandoned(world: &World, step: &PlannedStep) -> Option<(&'static str, &'stati
     }
     Some(match condition.reason.as_deref() {
         Some("Cancelled") => ("Cancelled", "the run was cancelled before the step's turn"),
-        Some("PipelineRunTimeout") => ("TimedOut", "the run exceeded its time"),
+        Some("PipelineRunTimeout") => ("TimedOut", RUN_TIMED_OUT),
         _ => ("NotStarted", "the run ended before the step's turn"),
     })
 }

@@ -33,7 +33,7 @@ impl Child {
                     service_account_name: template.service_account_name,
                     pod_template: template.pod_template,
                     timeout: task.timeout.clone(),
-                    status: None,
+                    ..TaskRunSpec::default()
                 },
                 status: None,
             }));

@@ -11,8 +11,8 @@ use kube::api::Api;
 use kube::{Client, Error, ResourceExt as _};
 use relay_core::Clock;
 use relay_model::tekton::{
-    CUSTOM_CANCELLED, ChildReference, CustomRun, PIPELINE_CANCELLED, PipelineRun,
-    PipelineRunStatus, PipelineTask, TASK_CANCELLED, TaskRun,
+    CANCELLED_WITH_PIPELINE, CUSTOM_CANCELLED, ChildReference, CustomRun, PIPELINE_CANCELLED,
+    PipelineRun, PipelineRunStatus, PipelineTask, TASK_CANCELLED, TIMED_OUT_WITH_PIPELINE, TaskRun,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
@@ -23,7 +23,7 @@ use super::observe::{News, Seen, owner};
 use super::report::{self, Ending};
 use super::schedule::{Outcome, Schedule, Skip, TaskState, Verdict};
 use crate::executor::changes::Identity;
-use crate::executor::persist::{self, Failure, Pauses};
+use crate::executor::persist::{self, EndRequest, Failure, Pauses};
 use crate::executor::{duration, sleep_until};
 
 /// How often the status of a PipelineRun under way is written at most, and at least if there is
@@ -314,10 +314,16 @@ impl Conductor {
     async fn ask_to_end(&self, child: &ChildReference) {
         let (client, namespace) = (&self.client, self.identity.namespace.as_str());
         if is_custom_reference(child) {
-            persist::ask_to_end::<CustomRun>(client, namespace, &child.name, CUSTOM_CANCELLED)
-                .await;
+            let request = EndRequest { status: CUSTOM_CANCELLED, status_message: None };
+            persist::ask_to_end::<CustomRun>(client, namespace, &child.name, request).await;
         } else {
-            persist::ask_to_end::<TaskRun>(client, namespace, &child.name, TASK_CANCELLED).await;
+            let status_message = match &self.ending {
+                Some(Ending::Cancelled) => Some(CANCELLED_WITH_PIPELINE),
+                Some(Ending::TimedOut(_)) => Some(TIMED_OUT_WITH_PIPELINE),
+                Some(Ending::Refused { .. }) | None => None,
+            };
+            let request = EndRequest { status: TASK_CANCELLED, status_message };
+            persist::ask_to_end::<TaskRun>(client, namespace, &child.name, request).await;
         }
     }
 

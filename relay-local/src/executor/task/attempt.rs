@@ -77,7 +77,7 @@ impl Runtime {
         // What has not begun is left to whoever comes after this engine.
         let is_untouched = end == End::NotStarted && report.is_new() && why == Some(Why::Shutdown);
         if why != Some(Why::Deleted) && !is_untouched {
-            let status = report.done(&end, why, self.clock.now());
+            let status = report.done(&end, why.as_ref(), self.clock.now());
             let told = attempt.tell(News::Ended(Box::new(status.clone())));
             match why {
                 None => told.await,

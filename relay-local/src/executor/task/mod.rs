@@ -57,7 +57,7 @@ impl TaskRuns {
                 let why = if run.metadata.deletion_timestamp.is_some() {
                     Some(Why::Deleted)
                 } else if run.spec.status.as_deref() == Some(TASK_CANCELLED) {
-                    Some(Why::Cancelled)
+                    Some(Why::Cancelled(run.spec.status_message.as_deref().map(Into::into)))
                 } else {
                     None
                 };

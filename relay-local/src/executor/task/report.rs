@@ -73,7 +73,7 @@ impl Report {
     }
 
     /// The status from the end of the step. `why` is why it was told to stop, if it was.
-    pub(super) fn done(&self, end: &End, why: Option<Why>, now: Timestamp) -> TaskRunStatus {
+    pub(super) fn done(&self, end: &End, why: Option<&Why>, now: Timestamp) -> TaskRunStatus {
         let Verdict { reason, message, code } = self.verdict(end, why);
         let succeeded = reason == "Succeeded";
         let terminated = Terminated {
@@ -99,7 +99,7 @@ impl Report {
         }
     }
 
-    fn verdict(&self, end: &End, why: Option<Why>) -> Verdict {
+    fn verdict(&self, end: &End, why: Option<&Why>) -> Verdict {
         let failed = if self.is_ignored { "FailureIgnored" } else { "Failed" };
         let (reason, message, code) = match end {
             End::Played(ended) => match ended {
@@ -141,14 +141,17 @@ impl Report {
         Verdict { reason, message, code: Some(code) }
     }
 
-    fn stopped(&self, why: Option<Why>) -> (&'static str, String) {
+    fn stopped(&self, why: Option<&Why>) -> (&'static str, String) {
         let name = &self.name;
-        match why.unwrap_or(Why::Cancelled) {
+        match why.unwrap_or(&Why::Cancelled(None)) {
             Why::TimedOut => {
                 let limit = self.limit.map(duration::display).unwrap_or_default();
                 ("TaskRunTimeout", format!("TaskRun {name:?} failed to finish within {limit:?}"))
             }
-            Why::Cancelled => (REASON_CANCELLED, format!("TaskRun {name:?} was cancelled")),
+            Why::Cancelled(None) => (REASON_CANCELLED, format!("TaskRun {name:?} was cancelled")),
+            Why::Cancelled(Some(message)) => {
+                (REASON_CANCELLED, format!("TaskRun {name:?} was cancelled. {message}"))
+            }
             Why::Deleted => (REASON_CANCELLED, format!("TaskRun {name:?} was deleted")),
             Why::Shutdown => (
                 REASON_CANCELLED,
@@ -199,15 +202,28 @@ mod tests {
             ),
             (End::Played(missing), None, "CouldNotStart", Some(127), "no such program"),
             (End::CouldNotStart("why".to_owned()), None, "CouldNotStart", Some(126), "why"),
-            (cancelled(), Some(Why::Cancelled), "TaskRunCancelled", Some(143), "was cancelled"),
+            (
+                cancelled(),
+                Some(Why::Cancelled(None)),
+                "TaskRunCancelled",
+                Some(143),
+                "was cancelled",
+            ),
+            (
+                cancelled(),
+                Some(Why::Cancelled(Some("Somebody said so.".into()))),
+                "TaskRunCancelled",
+                Some(143),
+                "TaskRun \"r-t\" was cancelled. Somebody said so.",
+            ),
             (cancelled(), Some(Why::TimedOut), "TaskRunTimeout", Some(143), "within \"1m0s\""),
             (End::NotStarted, Some(Why::Shutdown), "TaskRunCancelled", None, "shut down"),
             // It ended by itself in the moment that it was told to stop.
-            (exited(0), Some(Why::Cancelled), "Succeeded", Some(0), "completed"),
+            (exited(0), Some(Why::Cancelled(None)), "Succeeded", Some(0), "completed"),
             (unreported, None, "Failed", Some(1), "not taken"),
             (End::Unknown("lost".to_owned()), None, "Failed", None, "lost"),
         ] {
-            let status = report("stop").done(&end, why, Timestamp::UNIX_EPOCH);
+            let status = report("stop").done(&end, why.as_ref(), Timestamp::UNIX_EPOCH);
             let condition = Condition::of(&status.conditions).unwrap();
             assert_eq!(condition.reason.as_deref(), Some(reason), "{end:?}");
             assert!(condition.message.as_deref().unwrap().contains(part), "{condition:?}");

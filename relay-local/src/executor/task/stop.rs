@@ -15,10 +15,10 @@ struct State {
 }
 
 /// Why an attempt stops before its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Why {
-    /// `spec.status` says so.
-    Cancelled,
+    /// `spec.status` says so; and `spec.statusMessage`, why.
+    Cancelled(Option<Arc<str>>),
     /// The TaskRun was deleted.
     Deleted,
     /// The engine ends.
@@ -37,6 +37,6 @@ impl Stop {
     /// Ends when there is a request.
     pub(super) async fn requested(&self) -> Why {
         self.0.requested.cancelled().await;
-        self.0.why.get().copied().unwrap_or(Why::Cancelled)
+        self.0.why.get().cloned().unwrap_or(Why::Cancelled(None))
     }
 }

@@ -127,6 +127,66 @@ fn answers_are_typed() {
     }
 }
 
+#[test]
+fn what_is_neither_yes_nor_no_is_asked_again() {
+    for (name, variable) in [("drawn", ("LANG", "C")), ("lines", ("NO_COLOR", "1"))] {
+        let file = example("approval.yaml");
+        let arguments = ["run", file.to_str().unwrap()];
+        let terminal = Terminal::start_with(24, 80, &arguments, &[variable]);
+        terminal.expect("[y/N]");
+        terminal.type_in("yep\r");
+        terminal.expect("[y/N] yep\nask: Ship this build to production? [y/N]");
+        terminal.type_in("y\r");
+        let left = terminal.end();
+        assert_eq!(left.code, 0, "{name}:\n{}", left.text());
+    }
+}
+
+/// Whatever is typed, nobody has read the question yet.
+#[test]
+fn what_is_typed_before_a_question_answers_nothing() {
+    let (_folder, file) = file(
+        "steps:\n- {name: up, image: x, input: [echo up; sleep 1]}\n\
+         - {name: ask, type: approval, dependsOn: up}\n\
+         - {name: deploy, image: x, dependsOn: ask, input: [echo DEPLOYED]}\n",
+    );
+    let file = file.to_str().unwrap();
+    for (name, out, colours) in
+        [("drawn", "text", ""), ("lines", "text", "1"), ("objects", "json", "1")]
+    {
+        let arguments = ["run", file, "--out", out, "--approval-timeout", "1s"];
+        let terminal = Terminal::start_with(24, 200, &arguments, &[("NO_COLOR", colours)]);
+        terminal.expect(if out == "json" { "\"text\":\"up\"" } else { "up     | up" });
+        terminal.type_in("y\ryes\r");
+        terminal.expect("[y/N]");
+        let left = terminal.end();
+        assert_eq!(left.code, 3, "{name}:\n{}", left.text());
+        assert!(!left.text().contains("DEPLOYED"), "{name}:\n{}", left.text());
+    }
+}
+
+#[test]
+fn a_line_begun_for_a_question_that_expired_does_not_answer_the_next() {
+    let (_folder, file) = file(
+        "steps:\n- {name: one, type: approval}\n\
+         - {name: other, type: approval, dependsOn: up}\n\
+         - {name: up, image: x, input: [sleep 1.5]}\n\
+         - {name: no, image: x, dependsOn: one, input: [echo ONE]}\n\
+         - {name: yes, image: x, dependsOn: other, input: [echo OTHER]}\n",
+    );
+    for (typed, other) in [("", false), ("y\r", true)] {
+        let terminal = Terminal::run(&file, &["--approval-timeout", "2s"]);
+        terminal.expect("one: Approve? [y/N]");
+        terminal.type_in("y");
+        terminal.expect("other: Approve? [y/N]");
+        terminal.type_in(if typed.is_empty() { "\r" } else { typed });
+        let left = terminal.end();
+        assert_eq!(left.code, 3, "{}", left.text());
+        assert!(!left.text().contains("ONE"), "{}", left.text());
+        assert_eq!(left.text().contains("OTHER"), other, "{}", left.text());
+    }
+}
+
 const WORK_AND_QUESTIONS: &str = "steps:\n\
     - {name: ask, type: approval, description: 'Go on?'}\n\
     - {name: also, type: approval}\n\

@@ -8,7 +8,7 @@ use relay_local::{EngineError, Event, EventKind, Run};
 use tokio::time::MissedTickBehavior;
 
 use crate::preparation::Prepared;
-use crate::questions::Questions;
+use crate::questions::{Outcome, Questions};
 use crate::screen::{Message, Screen};
 use crate::signals::Signals;
 use crate::summary::Times;
@@ -79,10 +79,14 @@ async fn events(
                 }
                 pending.extend(messages(event, questions, prepared));
             }
-            line = questions.typed() => if let Some((step, answer, next)) = questions.answer(&line) {
-                run.answer(&step, answer).await?;
-                pending.push_back(Message::Asked(Some((step, answer))));
-                pending.extend(next.map(Message::Ask));
+            typed = questions.typed() => match questions.answer(&typed) {
+                Outcome::Answered(step, answer, next) => {
+                    run.answer(&step, answer).await?;
+                    pending.push_back(Message::Asked(Some((step, answer))));
+                    pending.extend(next.map(Message::Ask));
+                }
+                Outcome::Again(question) => pending.push_back(Message::Ask(question)),
+                Outcome::Late => {}
             },
             () = signals.next() => {
                 if std::mem::replace(&mut cancelled, true) {

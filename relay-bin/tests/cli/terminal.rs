@@ -1,6 +1,10 @@
 //! `relay run` on a terminal.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 
 use crate::pty::Terminal;
 use crate::relay::{example, run};
@@ -280,6 +284,39 @@ fn an_interrupt_leaves_the_terminal_clean() {
     assert_eq!(left.code, 130, "{}", left.text());
     assert!(left.echoes);
     assert_eq!(left.lines, ["a | up"]);
+}
+
+/// The terminal sends this signal as well, and there is no more of a run after it.
+#[test]
+fn quitting_leaves_at_once_and_leaves_nothing() {
+    for (name, variable) in [("drawn", ("LANG", "C")), ("lines", ("NO_COLOR", "1"))] {
+        // A step that does not listen, with a child of its own.
+        let (_folder, file) = file(
+            "steps: [{name: a, image: x, input: [\"trap '' TERM INT QUIT; sleep 600 & echo up $! $$; \
+             while :; do sleep 1; done\"]}]",
+        );
+        let arguments = ["run", file.to_str().unwrap()];
+        let terminal = Terminal::start_with(24, 80, &arguments, &[variable]);
+        let screen = terminal.expect("a | up");
+        let line = screen.lines().find(|line| line.starts_with("a | up")).unwrap();
+        let pids: Vec<i32> = line.split(' ').filter_map(|word| word.trim().parse().ok()).collect();
+        assert_eq!(pids.len(), 2, "{name}: {line}");
+        terminal.type_in("\u{1c}");
+        let left = terminal.end();
+        assert_eq!(left.code, 130, "{name}:\n{}", left.text());
+        assert!(left.echoes, "{name}");
+        for words in ["steps done", "cancelled"] {
+            assert!(!left.text().contains(words), "{name}: {words}\n{}", left.text());
+        }
+        let begin = Instant::now();
+        for pid in pids {
+            let gone = || kill(Pid::from_raw(pid), None).is_err();
+            while !gone() && begin.elapsed() < Duration::from_secs(20) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            assert!(gone(), "{name}: process {pid} is still there");
+        }
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 use crate::preparation::Prepared;
 use crate::questions::{Outcome, Questions};
 use crate::screen::{Message, Screen};
-use crate::signals::Signals;
+use crate::signals::{Demand, Signals};
 use crate::summary::Times;
 
 /// How often what is drawn is drawn again.
@@ -27,7 +27,7 @@ pub(crate) struct Followed {
 }
 
 /// Shows what happens until the run has ended. A signal cancels it, and so does an output that
-/// nobody reads any more; a second signal does not wait for the steps, which is `None`.
+/// nobody reads any more; a second signal, or one to quit, does not wait for the steps: `None`.
 pub(crate) async fn follow(
     run: &mut Run,
     signals: &mut Signals,
@@ -40,7 +40,7 @@ pub(crate) async fn follow(
     let is_over = matches!(followed, Ok(Some(_)));
     tokio::select! {
         () = screen.close() => followed,
-        () = signals.next(), if is_over => Ok(None),
+        _ = signals.next(), if is_over => Ok(None),
         () = tokio::time::sleep(PARTING), if !is_over => followed,
     }
 }
@@ -88,8 +88,8 @@ async fn events(
                 Outcome::Again(question) => pending.push_back(Message::Ask(question)),
                 Outcome::Late => {}
             },
-            () = signals.next() => {
-                if std::mem::replace(&mut cancelled, true) {
+            demand = signals.next() => {
+                if demand == Demand::Leave || std::mem::replace(&mut cancelled, true) {
                     return Ok(None);
                 }
                 run.cancel().await?;

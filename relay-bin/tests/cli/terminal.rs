@@ -1,6 +1,10 @@
 //! `relay run` on a terminal.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 
 use crate::pty::Terminal;
 use crate::relay::{example, run};
@@ -127,6 +131,66 @@ fn answers_are_typed() {
     }
 }
 
+#[test]
+fn what_is_neither_yes_nor_no_is_asked_again() {
+    for (name, variable) in [("drawn", ("LANG", "C")), ("lines", ("NO_COLOR", "1"))] {
+        let file = example("approval.yaml");
+        let arguments = ["run", file.to_str().unwrap()];
+        let terminal = Terminal::start_with(24, 80, &arguments, &[variable]);
+        terminal.expect("[y/N]");
+        terminal.type_in("yep\r");
+        terminal.expect("[y/N] yep\nask: Ship this build to production? [y/N]");
+        terminal.type_in("y\r");
+        let left = terminal.end();
+        assert_eq!(left.code, 0, "{name}:\n{}", left.text());
+    }
+}
+
+/// Whatever is typed, nobody has read the question yet.
+#[test]
+fn what_is_typed_before_a_question_answers_nothing() {
+    let (_folder, file) = file(
+        "steps:\n- {name: up, image: x, input: [echo up; sleep 1]}\n\
+         - {name: ask, type: approval, dependsOn: up}\n\
+         - {name: deploy, image: x, dependsOn: ask, input: [echo DEPLOYED]}\n",
+    );
+    let file = file.to_str().unwrap();
+    for (name, out, colours) in
+        [("drawn", "text", ""), ("lines", "text", "1"), ("objects", "json", "1")]
+    {
+        let arguments = ["run", file, "--out", out, "--approval-timeout", "1s"];
+        let terminal = Terminal::start_with(24, 200, &arguments, &[("NO_COLOR", colours)]);
+        terminal.expect(if out == "json" { "\"text\":\"up\"" } else { "up     | up" });
+        terminal.type_in("y\ryes\r");
+        terminal.expect("[y/N]");
+        let left = terminal.end();
+        assert_eq!(left.code, 3, "{name}:\n{}", left.text());
+        assert!(!left.text().contains("DEPLOYED"), "{name}:\n{}", left.text());
+    }
+}
+
+#[test]
+fn a_line_begun_for_a_question_that_expired_does_not_answer_the_next() {
+    let (_folder, file) = file(
+        "steps:\n- {name: one, type: approval}\n\
+         - {name: other, type: approval, dependsOn: up}\n\
+         - {name: up, image: x, input: [sleep 1.5]}\n\
+         - {name: no, image: x, dependsOn: one, input: [echo ONE]}\n\
+         - {name: yes, image: x, dependsOn: other, input: [echo OTHER]}\n",
+    );
+    for (typed, other) in [("", false), ("y\r", true)] {
+        let terminal = Terminal::run(&file, &["--approval-timeout", "2s"]);
+        terminal.expect("one: Approve? [y/N]");
+        terminal.type_in("y");
+        terminal.expect("other: Approve? [y/N]");
+        terminal.type_in(if typed.is_empty() { "\r" } else { typed });
+        let left = terminal.end();
+        assert_eq!(left.code, 3, "{}", left.text());
+        assert!(!left.text().contains("ONE"), "{}", left.text());
+        assert_eq!(left.text().contains("OTHER"), other, "{}", left.text());
+    }
+}
+
 const WORK_AND_QUESTIONS: &str = "steps:\n\
     - {name: ask, type: approval, description: 'Go on?'}\n\
     - {name: also, type: approval}\n\
@@ -220,6 +284,39 @@ fn an_interrupt_leaves_the_terminal_clean() {
     assert_eq!(left.code, 130, "{}", left.text());
     assert!(left.echoes);
     assert_eq!(left.lines, ["a | up"]);
+}
+
+/// The terminal sends this signal as well, and there is no more of a run after it.
+#[test]
+fn quitting_leaves_at_once_and_leaves_nothing() {
+    for (name, variable) in [("drawn", ("LANG", "C")), ("lines", ("NO_COLOR", "1"))] {
+        // A step that does not listen, with a child of its own.
+        let (_folder, file) = file(
+            "steps: [{name: a, image: x, input: [\"trap '' TERM INT QUIT; sleep 600 & echo up $! $$; \
+             while :; do sleep 1; done\"]}]",
+        );
+        let arguments = ["run", file.to_str().unwrap()];
+        let terminal = Terminal::start_with(24, 80, &arguments, &[variable]);
+        let screen = terminal.expect("a | up");
+        let line = screen.lines().find(|line| line.starts_with("a | up")).unwrap();
+        let pids: Vec<i32> = line.split(' ').filter_map(|word| word.trim().parse().ok()).collect();
+        assert_eq!(pids.len(), 2, "{name}: {line}");
+        terminal.type_in("\u{1c}");
+        let left = terminal.end();
+        assert_eq!(left.code, 130, "{name}:\n{}", left.text());
+        assert!(left.echoes, "{name}");
+        for words in ["steps done", "cancelled"] {
+            assert!(!left.text().contains(words), "{name}: {words}\n{}", left.text());
+        }
+        let begin = Instant::now();
+        for pid in pids {
+            let gone = || kill(Pid::from_raw(pid), None).is_err();
+            while !gone() && begin.elapsed() < Duration::from_secs(20) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            assert!(gone(), "{name}: process {pid} is still there");
+        }
+    }
 }
 
 #[test]

@@ -120,6 +120,35 @@ fn the_command_line_is_checked() {
 }
 
 #[test]
+fn limits_that_are_none_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("w.yaml");
+    std::fs::write(
+        &file,
+        "steps: [{name: a, image: x, input: [echo up]}, {name: b, type: approval}]\n",
+    )
+    .unwrap();
+    for (limit, words) in [
+        ("--timeout=-5s", "longer than nothing"),
+        ("--timeout=0s", "longer than nothing"),
+        ("--step-timeout=-1h", "longer than nothing"),
+        ("--step-timeout=0s", "longer than nothing"),
+        ("--step-timeout=soon", "such as 90s or 1h30m"),
+        ("--approval-timeout=-1ms", "must not be negative"),
+    ] {
+        let apart = limit.split('=');
+        for arguments in [vec![limit], apart.collect()] {
+            let ran = run(&file, &arguments);
+            assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{arguments:?}");
+            assert!(ran.stderr.contains(words), "{arguments:?}: {}", ran.stderr);
+            assert!(ran.stderr.contains("DURATION"), "{arguments:?}: {}", ran.stderr);
+        }
+    }
+    let ran = run(&file, &["--approval-timeout", "0s", "--timeout", "1m"]);
+    assert_eq!((ran.code, ran.stdout.contains("a | up")), (3, true), "{ran:?}");
+}
+
+#[test]
 fn nothing_to_do_is_a_success() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("w.yaml");

@@ -8,9 +8,9 @@ use relay_local::{EngineError, Event, EventKind, Run};
 use tokio::time::MissedTickBehavior;
 
 use crate::preparation::Prepared;
-use crate::questions::Questions;
+use crate::questions::{Outcome, Questions};
 use crate::screen::{Message, Screen};
-use crate::signals::Signals;
+use crate::signals::{Demand, Signals};
 use crate::summary::Times;
 
 /// How often what is drawn is drawn again.
@@ -27,7 +27,7 @@ pub(crate) struct Followed {
 }
 
 /// Shows what happens until the run has ended. A signal cancels it, and so does an output that
-/// nobody reads any more; a second signal does not wait for the steps, which is `None`.
+/// nobody reads any more; a second signal, or one to quit, does not wait for the steps: `None`.
 pub(crate) async fn follow(
     run: &mut Run,
     signals: &mut Signals,
@@ -40,7 +40,7 @@ pub(crate) async fn follow(
     let is_over = matches!(followed, Ok(Some(_)));
     tokio::select! {
         () = screen.close() => followed,
-        () = signals.next(), if is_over => Ok(None),
+        _ = signals.next(), if is_over => Ok(None),
         () = tokio::time::sleep(PARTING), if !is_over => followed,
     }
 }
@@ -79,13 +79,17 @@ async fn events(
                 }
                 pending.extend(messages(event, questions, prepared));
             }
-            line = questions.typed() => if let Some((step, answer, next)) = questions.answer(&line) {
-                run.answer(&step, answer).await?;
-                pending.push_back(Message::Asked(Some((step, answer))));
-                pending.extend(next.map(Message::Ask));
+            typed = questions.typed() => match questions.answer(&typed) {
+                Outcome::Answered(step, answer, next) => {
+                    run.answer(&step, answer).await?;
+                    pending.push_back(Message::Asked(Some((step, answer))));
+                    pending.extend(next.map(Message::Ask));
+                }
+                Outcome::Again(question) => pending.push_back(Message::Ask(question)),
+                Outcome::Late => {}
             },
-            () = signals.next() => {
-                if std::mem::replace(&mut cancelled, true) {
+            demand = signals.next() => {
+                if demand == Demand::Leave || std::mem::replace(&mut cancelled, true) {
                     return Ok(None);
                 }
                 run.cancel().await?;

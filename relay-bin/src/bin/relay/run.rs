@@ -17,7 +17,7 @@ use crate::{Globals, Out, print, summary};
 
 /// Nothing was started.
 const NOT_STARTED: u8 = 2;
-/// A second signal came before the steps had ended.
+/// A second signal, or one to quit, came before the steps had ended.
 const CANCELLED: u8 = 130;
 
 /// What `relay run` is told.
@@ -51,13 +51,13 @@ pub(crate) struct Options {
     #[arg(long = "image", value_name = "IMAGE=PROGRAM", value_parser = program)]
     pub(crate) images: Vec<(String, PathBuf)>,
     /// How long the run may take, such as 1h30m
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = limit, allow_hyphen_values = true)]
     pub(crate) timeout: Option<SignedDuration>,
     /// How long each step may take
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = limit, allow_hyphen_values = true)]
     pub(crate) step_timeout: Option<SignedDuration>,
     /// How long an approval waits: 1h where somebody can be asked, otherwise not at all
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = wait, allow_hyphen_values = true)]
     pub(crate) approval_timeout: Option<SignedDuration>,
 }
 
@@ -94,6 +94,28 @@ fn program(text: &str) -> Result<(String, PathBuf), String> {
         return Ok((image, path));
     }
     std::path::absolute(&path).map(|path| (image, path)).map_err(|error| error.to_string())
+}
+
+/// How long something may take.
+fn limit(text: &str) -> Result<SignedDuration, String> {
+    let limit = duration(text)?;
+    if limit.is_positive() {
+        return Ok(limit);
+    }
+    Err("it must be longer than nothing; leave the option out where there is no limit".to_owned())
+}
+
+/// How long something is waited for, which may be not at all.
+fn wait(text: &str) -> Result<SignedDuration, String> {
+    let wait = duration(text)?;
+    if wait.is_negative() {
+        return Err("it must not be negative; 0s does not wait at all".to_owned());
+    }
+    Ok(wait)
+}
+
+fn duration(text: &str) -> Result<SignedDuration, String> {
+    text.parse().map_err(|error| format!("write a duration such as 90s or 1h30m: {error}"))
 }
 
 /// Runs a file; the exit code.

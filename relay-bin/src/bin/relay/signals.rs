@@ -4,7 +4,19 @@ use relay_local::EngineError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals that end a run.
-pub(crate) struct Signals([Signal; 3]);
+pub(crate) struct Signals {
+    cancel: [Signal; 3],
+    quit: Signal,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// To end the steps, and then the run.
+    Cancel,
+    /// Not to wait for the steps.
+    Leave,
+}
 
 impl Signals {
     pub(crate) fn new() -> Result<Self, EngineError> {
@@ -14,15 +26,17 @@ impl Signals {
         };
         let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
         let [interrupt, terminate, hangup] = kinds.map(listen);
-        Ok(Self([interrupt?, terminate?, hangup?]))
+        let cancel = [interrupt?, terminate?, hangup?];
+        Ok(Self { cancel, quit: listen(SignalKind::quit())? })
     }
 
-    pub(crate) async fn next(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.0;
+    pub(crate) async fn next(&mut self) -> Demand {
+        let [interrupt, terminate, hangup] = &mut self.cancel;
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+            _ = interrupt.recv() => Demand::Cancel,
+            _ = terminate.recv() => Demand::Cancel,
+            _ = hangup.recv() => Demand::Cancel,
+            _ = self.quit.recv() => Demand::Leave,
         }
     }
 }

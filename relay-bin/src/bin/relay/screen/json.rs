@@ -26,7 +26,7 @@ impl View for Json {
             }
             Message::Ask(question) => {
                 self.0.flush()?;
-                prompt(&question)
+                question.show(prompt).map(drop)
             }
             Message::Asked(None) => prompt("\n"),
             Message::Event(_) | Message::Asked(Some(_)) | Message::Cancelling | Message::Tick => {

@@ -13,9 +13,10 @@ use super::paint::Paint;
 use super::plain::Log;
 use super::terminal::Terminal;
 use super::tree::{Size, Tree};
-use super::{Message, View};
+use super::{Message, View, prompt};
 use crate::echo::EchoOff;
 use crate::outline::Outline;
+use crate::questions::Question;
 
 /// How long a change may wait to be drawn.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -84,13 +85,11 @@ impl Live {
         self.lines.push('\n');
     }
 
-    fn ask(&mut self, question: String) -> io::Result<()> {
+    fn ask(&mut self, question: Question) -> io::Result<()> {
         self.draw()?;
         self.bar.finish_and_clear();
         self.echo = None;
-        self.terminal.write_str(&question)?;
-        self.terminal.flush()?;
-        self.question = Some(question);
+        self.question = Some(question.show(prompt)?);
         Ok(())
     }
 

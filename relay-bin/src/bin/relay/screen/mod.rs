@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::Out;
 use crate::outline::Outline;
+use crate::questions::Question;
 
 pub(crate) use paint::{Paint, one_line};
 pub(crate) use terminal::Terminal;
@@ -32,8 +33,8 @@ const BACKLOG: usize = 16;
 pub(crate) enum Message {
     /// Something happened.
     Event(Event),
-    /// A question is asked, of which this is the text.
-    Ask(String),
+    /// A question is asked.
+    Ask(Question),
     /// The question is over: a step got an answer that was typed, or there is nothing to ask.
     Asked(Option<(Arc<str>, Answer)>),
     /// The run is being cancelled.

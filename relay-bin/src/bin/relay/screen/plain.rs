@@ -55,8 +55,7 @@ impl View for Plain {
             },
             Message::Ask(question) => {
                 self.stdout.flush()?;
-                prompt(&question)?;
-                self.question = Question::Shown(question);
+                self.question = Question::Shown(question.show(prompt)?);
                 Ok(())
             }
             Message::Asked(answer) => {

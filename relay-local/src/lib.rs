@@ -26,6 +26,7 @@
 //! | --- | --- |
 //! | `engine` | [`Engine`]: puts the parts together, and [`Run`] |
 //! | `event` | [`Event`]: what a run says while it goes on |
+//! | `mask` | [`Masks`]: secrets do not appear in what is shown |
 //! | `outcome` | [`Outcome`]: how a run ended, as a pure function of its status |
 //! | `submission` | [`Submission`]: what is to be run, with its limits and answers |
 //! | [`executor`] | PipelineRuns and TaskRuns as processes |
@@ -42,6 +43,7 @@ mod submission;
 
 pub use engine::{Engine, EngineError, Finished, Run};
 pub use event::{Event, EventKind, Stream};
+pub use mask::Masks;
 pub use outcome::Outcome;
 pub use second_name::be_ni;
 pub use submission::{Answer, Limits, Submission};

@@ -12,8 +12,9 @@ const MASK: &str = "***";
 /// Shorter values would mask half of every text.
 const MIN_LENGTH: usize = 4;
 
-/// Finds the values of secrets and connections in text.
-pub(crate) struct Masks {
+/// Finds the values of secrets and connections, to put `***` in their place wherever something is
+/// shown. Words of fewer than four characters are left alone.
+pub struct Masks {
     finder: Option<AhoCorasick>,
     longest: usize,
 }
@@ -26,7 +27,11 @@ impl std::fmt::Debug for Masks {
 
 impl Masks {
     /// Masks for all that a store holds.
-    pub(crate) async fn of(store: &dyn SecretStore) -> Result<Self, StoreError> {
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub async fn of(store: &dyn SecretStore) -> Result<Self, StoreError> {
         let mut words = BTreeSet::new();
         for secret in store.secrets().await?.values() {
             collect(secret.expose_secret(), &mut words);
@@ -57,7 +62,8 @@ impl Masks {
     }
 
     /// The text with every secret in it replaced.
-    pub(crate) fn text(&self, text: &str) -> String {
+    #[must_use]
+    pub fn text(&self, text: &str) -> String {
         match &self.finder {
             _ if self.longest == 0 => text.to_owned(),
             Some(finder) => finder.replace_all(text, &vec![MASK; finder.patterns_len()]),
@@ -65,7 +71,9 @@ impl Masks {
         }
     }
 
-    fn value(&self, value: &Value) -> Value {
+    /// The value with every secret in it replaced, in keys too.
+    #[must_use]
+    pub fn value(&self, value: &Value) -> Value {
         match value {
             Value::Text(text) => Value::from(self.text(text)),
             Value::Bytes(bytes) if self.longest > 0 => {

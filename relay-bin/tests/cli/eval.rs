@@ -153,3 +153,24 @@ fn documents_come_from_standard_input_too() {
     let ran: Ran = child.wait_with_output().unwrap().into();
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "x1\n"));
 }
+
+#[test]
+fn what_is_made_of_secrets_is_hidden_as_in_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let values = r#"secrets: {pin: "123456", keys: '{"api": "inner-key"}'}"#;
+    std::fs::write(folder.path().join("values.yaml"), values).unwrap();
+    for (name, expression, expected) in [
+        ("a number", "secrets.pin + 0 * 1", "***"),
+        ("a number that was converted", "-(-secrets.pin)", "***"),
+        ("a part of JSON", "jsonUnmarshal(secrets.keys) |> api", "***"),
+        ("a key that is not there", "parameters.map[secrets.pin]", "parameters.map[…]"),
+    ] {
+        let mut command = relay();
+        command.current_dir(&folder).args(["eval", "--values", "values.yaml"]);
+        command.args(["--parameter-json", r#"map={"a":1}"#, "--", expression]);
+        let ran: Ran = command.output().unwrap().into();
+        let shown = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(shown.contains(expected), "{name}: {ran:?}");
+        assert!(!shown.contains("123456") && !shown.contains("inner-key"), "{name}: {ran:?}");
+    }
+}

@@ -1,6 +1,5 @@
 //! `relay eval`.
 
-mod mask;
 mod place;
 
 use std::io::{self, Read as _, Write};
@@ -15,6 +14,7 @@ use relay_core::yaml::{self, Location, Node, Problem};
 use relay_core::{
     Clock as _, Map, MemoryDefinition, MemoryJournal, MemorySecrets, SystemClock, Value,
 };
+use relay_local::Masks;
 use serde_json::{Value as Json, json};
 
 use self::place::Place;
@@ -134,7 +134,7 @@ pub(crate) async fn eval(options: &Options, out: Out) -> u8 {
 struct Outcome {
     result: Result<Evaluation, ResolveError>,
     input: Input,
-    masks: mask::Masks,
+    masks: Masks,
 }
 
 async fn evaluate(options: &Options) -> Result<Outcome, Unusable> {
@@ -147,7 +147,7 @@ async fn evaluate(options: &Options) -> Result<Outcome, Unusable> {
     let parameters: Map =
         texts.chain(typed).map(|(name, value)| (name.as_str().into(), value)).collect();
     let input = read(options, &parameters)?;
-    let masks = mask::Masks::of(&secrets).await.map_err(Unusable::Message)?;
+    let masks = Masks::of(&secrets).await.map_err(|error| Unusable::Message(error.to_string()))?;
     let resolver = StoreResolver {
         definition: Some(Arc::new(MemoryDefinition { parameters, ..MemoryDefinition::default() })),
         journal: Some(Arc::new(MemoryJournal::new())),
@@ -244,12 +244,14 @@ fn parse(name: &str, text: &str) -> Result<(Expression, Option<Node>), Unusable>
 fn show(
     result: Result<Evaluation, ResolveError>,
     input: &Input,
-    masks: &mask::Masks,
+    masks: &Masks,
     out: Out,
 ) -> io::Result<u8> {
     let evaluation = match result {
         Ok(evaluation) => evaluation,
-        Err(ResolveError::Evaluate(error)) => return show_error(&Place::find(&error, input), out),
+        Err(ResolveError::Evaluate(error)) => {
+            return show_error(&Place::find(&error, input), out);
+        }
         Err(error) => {
             print::error(&error.to_string());
             return Ok(UNREADABLE);
@@ -263,7 +265,7 @@ fn show(
             out,
         );
     }
-    let value = masks.apply(&evaluation.value);
+    let value = masks.value(&evaluation.value);
     let mut stdout = io::stdout().lock();
     match out {
         Out::Json => {

@@ -219,12 +219,13 @@ fn said(answer: &[u8], was_sent: impl Fn(&str) -> bool) -> String {
     let Some(first) = errors.first() else {
         return String::new();
     };
-    let words = first.split(|c: char| c.is_whitespace() || c.is_control() || c == '"');
-    let words = words
-        .filter(|word| !word.is_empty())
-        .map(|word| if word.len() >= 16 && was_sent(word) { "…" } else { word });
-    let words: Vec<_> = words.collect();
-    let text: String = words.join(" ").chars().take(ENOUGH).collect();
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "+/=-_.~:".contains(c);
+    let words = first.split_inclusive(|c| !is_token(c)).map(|piece| {
+        let word = piece.trim_end_matches(|c| !is_token(c));
+        if word.len() >= 16 && was_sent(word) { "… " } else { piece }
+    });
+    let text = words.flat_map(str::chars).filter(|c| !c.is_control()).take(ENOUGH);
+    let text: String = text.collect();
     format!(": {text}")
 }
 

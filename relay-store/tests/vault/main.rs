@@ -7,6 +7,7 @@
 
 mod double;
 mod faults;
+mod owner;
 mod real;
 mod stage;
 mod suite;

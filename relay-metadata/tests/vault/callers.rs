@@ -21,7 +21,7 @@ async fn a_step_gets_its_secrets_and_strangers_get_nothing() {
 
 #[tokio::test]
 #[ignore = "needs a Vault: VAULT_ADDR and VAULT_TOKEN"]
-async fn the_same_on_a_real_server() {
+async fn the_same_on_a_real_vault() {
     let owner = Owner::from_env();
     let stage = owner.stage().await;
     for checks in [Checks::Vault, Checks::Keys] {

@@ -23,8 +23,8 @@ impl Owner {
         for pem in &options.authorities {
             http = http.add_root_certificate(reqwest::Certificate::from_pem(pem).unwrap());
         }
-        let address = variable("VAULT_ADDR").expect("VAULT_ADDR");
-        let token = variable("VAULT_TOKEN").expect("VAULT_TOKEN");
+        let address = variable("VAULT_ADDR").unwrap();
+        let token = variable("VAULT_TOKEN").unwrap();
         Self { http: http.build().unwrap(), address, token, options }
     }
 

@@ -45,6 +45,7 @@ struct Inner {
     requests: Vec<Json>,
     entries: BTreeMap<String, Json>,
     sealed: Vec<(Json, Json)>,
+    logins: usize,
     /// What a token may read.
     grants: HashMap<String, [String; 2]>,
     /// Faults of the requests whose path holds this text, and how many.
@@ -189,7 +190,8 @@ impl Double {
         let tenant = claims.tenant_id.ok_or((400, "claim \"relay.sh/tenant-id\" not found"))?;
         let domain = claims.domain_id.unwrap_or_default();
         let mut inner = self.inner();
-        let token = format!("caller-canary-token-{}", uuid::Uuid::new_v4());
+        inner.logins += 1;
+        let token = format!("caller-canary-token-{:08}", inner.logins);
         let grant = [format!("workflows/{tenant}/"), format!("connections/{domain}/")];
         inner.grants.insert(token.clone(), grant);
         Ok(json!({"auth": {"client_token": token, "lease_duration": inner.lease, "policies": []}}))

@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use relay_core::{Claims, SecretValue, TokenError};
+use relay_core::{Claims, SecretValue, TokenError, Value};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -12,8 +12,8 @@ use super::{VaultClient, VaultError, VaultPath};
 
 /// How long a value is kept that was read for a caller.
 const KEEP: Duration = Duration::from_secs(60);
-/// How many values are kept for one caller.
-const MOST_KEPT: usize = 256;
+/// How much is kept for one caller, in bytes: there may be thousands.
+const MOST_KEPT: usize = 64 << 10;
 /// How old a Vault token has to be before another one is asked for because it was refused: what is
 /// forbidden to a caller would otherwise cost a login each time.
 const YOUNG: Duration = Duration::from_secs(1);
@@ -111,6 +111,7 @@ pub(super) enum Entry {
 struct Kept {
     until: Instant,
     value: SecretValue,
+    size: usize,
 }
 
 impl VaultSession {
@@ -189,14 +190,36 @@ impl VaultSession {
         let Some(until) = since.checked_add(self.login.keep).filter(|until| now < *until) else {
             return;
         };
+        let size = entry.size() + size(value.expose_secret());
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= MOST_KEPT {
-            kept.retain(|_, kept| now < kept.until);
-        }
-        if kept.len() < MOST_KEPT {
-            kept.insert(entry, Kept { until, value: copy(value) });
+        kept.retain(|_, kept| now < kept.until);
+        let before: usize = kept.values().map(|kept| kept.size).sum();
+        if before + size <= MOST_KEPT {
+            kept.insert(entry, Kept { until, value: copy(value), size });
         }
     }
+}
+
+impl Entry {
+    fn size(&self) -> usize {
+        match self {
+            Self::Secret(name) => name.len(),
+            Self::Connection(kind, name) => kind.len() + name.len(),
+        }
+    }
+}
+
+/// The bytes of a value, about: with what it costs to hold it.
+fn size(value: &Value) -> usize {
+    const OVERHEAD: usize = 64;
+    let size = match value {
+        Value::Text(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Map(fields) => fields.iter().map(|(name, value)| name.len() + size(value)).sum(),
+        // Nothing else comes from Vault.
+        _ => 0,
+    };
+    size + OVERHEAD
 }
 
 impl Lease {

@@ -137,6 +137,19 @@ async fn values_are_kept_for_a_while_and_absence_never() {
     other.secret("pw").await.unwrap().unwrap();
     assert_eq!(double.lines().len(), 2);
 
+    // A lot is not kept.
+    for index in 0..10 {
+        let value = json!({"value": "x".repeat(10_000)});
+        double.put(&format!("workflows/w1/large-{index}"), value);
+    }
+    let crowded = stage.secrets(&login).await;
+    for _ in 0..2 {
+        for index in 0..10 {
+            crowded.secret(&format!("large-{index}")).await.unwrap().unwrap();
+        }
+    }
+    assert_eq!(double.lines().len(), 1 + 10 + 4, "a login, all ten, and those that found no room");
+
     let brief = stage.secrets(&stage.login().keep_for(Duration::from_millis(50))).await;
     brief.secret("pw").await.unwrap().unwrap();
     double.put("workflows/w1/pw", json!({"value": "changed"}));

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use crate::double::{Double, ROOT};
-use crate::stage::{Stage, UID, claims, token};
+use crate::stage::{CONNECTION, Stage, UID, claims, token};
 use crate::suite;
 
 #[tokio::test]
@@ -98,6 +98,8 @@ async fn names_stay_below_their_path() {
         assert!(store.connection(name, "api").await.is_err(), "{name}");
         assert!(store.connection("http", name).await.is_err(), "{name}");
     }
+    // The value of a field is no id, which would go into an address.
+    assert!(store.connection(CONNECTION, "user").await.unwrap().is_none());
     assert_eq!(double.lines(), [""; 0], "nothing was sent");
     for name in ["%2e%2e/w2/pw", "..\\w2\\pw", "..;/w2/pw", "?list=true", "#", "a b", "..%2Fw2"] {
         assert!(store.secret(name).await.unwrap().is_none(), "{name}");

@@ -21,7 +21,11 @@ doc:
 
 # Ring 3: the same suites against the API server of $KUBECONFIG.
 cluster:
-    cargo test -p kube-memory -p relay-metadata -p relay-reconcile --locked -- --ignored
+    cargo test -p kube-memory -p relay-metadata -p relay-reconcile --locked -- --ignored --skip real_vault
+
+# Ring 3: the suites of Vault against the server of $VAULT_ADDR, or an OpenBao of their own.
+vault:
+    .ci/vault
 
 # Licences, versions and origins of dependencies, with cargo-deny; `just deny advisories` asks the
 # network for known flaws.

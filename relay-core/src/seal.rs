@@ -29,7 +29,7 @@ pub trait TokenSealer: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// When there is no key to seal with.
+    /// When there is no key to seal with, or what holds the key does not answer.
     async fn seal(&self, namespace_uid: &str, token: &SecretString) -> Result<String, SealError>;
 
     /// The token in a sealed form.
@@ -37,12 +37,12 @@ pub trait TokenSealer: Send + Sync + fmt::Debug {
     /// # Errors
     ///
     /// [`SealError::Refused`] when it was sealed for another namespace, by an unknown key, or is
-    /// damaged.
+    /// damaged; [`SealError::Backend`] when nothing can be said of it.
     async fn unseal(&self, namespace_uid: &str, sealed: &str) -> Result<SecretString, SealError>;
 }
 
 /// Why a token cannot be sealed or unsealed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
     /// No key is configured, or it cannot encrypt.
@@ -51,6 +51,9 @@ pub enum SealError {
     /// Not a sealed token for this namespace. One answer for all causes.
     #[error("the sealed token is refused")]
     Refused,
+    /// What holds the key, such as a Vault, could not be reached, or failed.
+    #[error("could not seal or unseal the token")]
+    Backend(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// AES-256-GCM keys by id. The greatest id seals, all unseal: so a key is rotated by adding one.
@@ -124,7 +127,7 @@ mod tests {
         assert_eq!(both.unseal("uid", &sealed).await.unwrap().expose_secret(), "secret-token");
         let newer = both.seal("uid", &token).await.unwrap();
         assert!(newer.starts_with("relay:v1:2026:"));
-        assert_eq!(old.unseal("uid", &newer).await.unwrap_err(), SealError::Refused);
+        assert!(matches!(old.unseal("uid", &newer).await, Err(SealError::Refused)));
     }
 
     #[tokio::test]

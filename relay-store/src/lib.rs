@@ -1,4 +1,4 @@
-//! The stores of `relay-core` on Kubernetes: what the author wrote in an immutable ConfigMap, what
+//! The stores of `relay-core` on Kubernetes and Vault: what the author wrote in an immutable ConfigMap, what
 //! happened in a mutable one. Keys, escaping and the form of entries are defined here, once, for
 //! the operator and the metadata API.
 //!
@@ -20,6 +20,7 @@
 //! | [`kubernetes_secrets`] | [`KubernetesSecrets`], the secrets and connections of a namespace |
 //! | `watched` | [`Watches`], what keeps objects at hand |
 //! | `sinks` | [`HttpEvents`] and [`HttpRuns`], where events and runs of other workflows go |
+//! | [`vault`] | [`VaultTransit`], [`VaultLogin`] and [`VaultSecrets`] |
 //! | `config_map` | [`ConfigMapDefinition`], [`Definitions`] and [`ConfigMapJournal`] |
 
 mod config_map;
@@ -27,10 +28,15 @@ pub mod key;
 pub mod kubernetes_secrets;
 pub mod record;
 mod sinks;
+pub mod vault;
 mod watched;
 
 pub use config_map::{ConfigMapDefinition, ConfigMapJournal, Definitions};
 pub use kubernetes_secrets::KubernetesSecrets;
 pub use record::StepRecord;
 pub use sinks::{HttpEvents, HttpRuns, SinkError, sink_client};
+pub use vault::{
+    VaultClient, VaultError, VaultLogin, VaultOptions, VaultPath, VaultSecrets, VaultSession,
+    VaultTransit,
+};
 pub use watched::Watches;

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Client;
-use relay_core::{Action, AuthenticateError, Claims, EventSink, RunLauncher, Stores};
+use relay_core::{Action, AuthenticateError, Claims, EventSink, RunLauncher, SecretStore, Stores};
 use relay_store::{
-    ConfigMapDefinition, ConfigMapJournal, HttpEvents, HttpRuns, KubernetesSecrets, Watches,
+    ConfigMapDefinition, ConfigMapJournal, HttpEvents, HttpRuns, KubernetesSecrets, VaultLogin,
+    VaultSecrets, VaultSession, Watches,
 };
+use secrecy::SecretString;
 
+use super::authenticator::Verified;
 use super::pod::Home;
 
 /// Makes the stores of callers: the ConfigMaps that their claims name, the Kubernetes Secrets of
@@ -20,6 +23,7 @@ pub struct ClusterStores {
     maps: Arc<Watches<ConfigMap>>,
     secrets: Arc<Watches<Secret>>,
     sinks: reqwest::Client,
+    vault: Option<VaultLogin>,
 }
 
 impl ClusterStores {
@@ -28,16 +32,28 @@ impl ClusterStores {
     #[must_use]
     pub fn new(client: Client, sinks: reqwest::Client) -> Self {
         let maps = Arc::new(Watches::new(client.clone()));
-        Self { maps, secrets: Arc::new(Watches::new(client)), sinks }
+        Self { maps, secrets: Arc::new(Watches::new(client)), sinks, vault: None }
+    }
+
+    /// The same, where the secrets and connections of callers whose claims name a place in Vault
+    /// come from there.
+    #[must_use]
+    pub fn with_vault(self, login: VaultLogin) -> Self {
+        Self { vault: Some(login), ..self }
+    }
+
+    /// What the holder of this token may do in Vault.
+    pub(super) fn vault_session(&self, token: &SecretString) -> Option<VaultSession> {
+        self.vault.as_ref().map(|login| login.session(token.clone()))
     }
 
     pub(super) fn of(
         &self,
-        action: &Action,
-        claims: &Claims,
+        verified: &Verified,
         home: &Home,
         image: Option<&str>,
     ) -> Result<Stores, AuthenticateError> {
+        let Verified { action, claims, .. } = verified;
         let claim = |claim: Option<&String>, name: &str| {
             let missing = || AuthenticateError::refused(format!("the claim {name} is missing"));
             claim.cloned().ok_or_else(missing)
@@ -50,18 +66,31 @@ impl ClusterStores {
         let definition =
             ConfigMapDefinition::watched(&self.maps, &namespace, &immutable, action.clone());
         let journal = ConfigMapJournal::watched(&self.maps, &namespace, &mutable, action.clone());
-        let workflow = claims.tenant_id.as_deref();
-        let secrets =
-            KubernetesSecrets::new(Arc::clone(&self.secrets), &home.tenant_namespace, workflow);
         Ok(Stores {
             definition: Some(Arc::new(definition)),
             journal: Some(Arc::new(journal)),
-            secrets: Some(Arc::new(secrets)),
+            secrets: Some(self.secrets(verified, home)?),
             events: self.events(action, claims)?,
             launcher: self.launcher(claims)?,
             logs: None,
             image: image.map(str::to_owned),
         })
+    }
+
+    fn secrets(
+        &self,
+        verified: &Verified,
+        home: &Home,
+    ) -> Result<Arc<dyn SecretStore>, AuthenticateError> {
+        let claims = &verified.claims;
+        if let (Some(session), Some(engine)) = (&verified.vault, &claims.vault_engine_path) {
+            let secrets = claims.vault_secret_path.as_deref();
+            let connections = claims.vault_connection_path.as_deref();
+            let store = VaultSecrets::new(Arc::clone(session), engine, secrets, connections);
+            return Ok(Arc::new(store.map_err(AuthenticateError::refused)?));
+        }
+        let (watches, workflow) = (Arc::clone(&self.secrets), claims.tenant_id.as_deref());
+        Ok(Arc::new(KubernetesSecrets::new(watches, &home.tenant_namespace, workflow)))
     }
 
     /// Only triggers have a sink.

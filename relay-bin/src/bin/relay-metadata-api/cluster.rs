@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kube::{Client, Config};
-use relay_core::{SealKeys, VerifyingKeys};
+use relay_core::{SealKeys, TokenSealer, VerifyingKeys};
 use relay_metadata::Router;
 use relay_metadata::cluster::{ClusterStores, PodAuthenticator, PodIndex};
 use rustls_pki_types::CertificateDer;
@@ -15,11 +15,17 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::Failure;
 use crate::options::{Kubernetes, Options};
+use crate::vault::Vault;
 
 /// The API for the pods of a cluster, and the pods that it knows.
 pub(crate) async fn router(options: &Options) -> Result<(Router, PodIndex), Failure> {
-    let seal = seal_keys(options.seal_keys_dir()?)?;
-    let verifier = verifying_keys(options.verify_keys_dir()?)?;
+    let vault = options.vault.connect()?;
+    let sealer = sealer(options, vault.as_ref())?;
+    let verifier = match options.verify_keys_dir() {
+        Some(directory) => Some(verifying_keys(directory)?),
+        None if vault.is_some() => None,
+        None => return Err(missing("--token-verify-keys-dir")),
+    };
     let config = config(options.kubernetes())?;
     let failed = |what: &str, error: &dyn std::error::Error| Failure(format!("{what}: {error}"));
     let client = Client::try_from(config)
@@ -29,10 +35,33 @@ pub(crate) async fn router(options: &Options) -> Result<(Router, PodIndex), Fail
 
     let pods = PodIndex::new();
     tokio::spawn(pods.clone().run(client.clone()));
-    let stores = ClusterStores::new(client.clone(), sinks);
-    let authenticator =
-        PodAuthenticator::new(client, pods.clone(), Arc::new(seal), Arc::new(verifier), stores);
+    let mut stores = ClusterStores::new(client.clone(), sinks);
+    if let Some(vault) = vault {
+        tokio::spawn(vault.client.keep_token());
+        stores = stores.with_vault(vault.login);
+    }
+    let index = pods.clone();
+    let authenticator = match verifier {
+        Some(keys) => PodAuthenticator::new(client, index, sealer, Arc::new(keys), stores),
+        None => PodAuthenticator::checked_by_vault(client, index, sealer, stores),
+    };
     Ok((Router::new(Arc::new(authenticator)), pods))
+}
+
+/// What unseals tokens: keys, or Vault, or for each token the one that sealed it.
+fn sealer(options: &Options, vault: Option<&Vault>) -> Result<Arc<dyn TokenSealer>, Failure> {
+    let keys = options.seal_keys_dir().map(seal_keys).transpose()?.map(Arc::new);
+    match (vault.map(|vault| vault.transit.clone()), keys) {
+        (Some(transit), Some(keys)) => Ok(Arc::new(transit.or(keys))),
+        (Some(transit), None) => Ok(Arc::new(transit)),
+        (None, Some(keys)) => Ok(keys),
+        (None, None) => Err(missing("--token-seal-keys-dir")),
+    }
+}
+
+fn missing(flag: &str) -> Failure {
+    let hint = "or name a Vault with --vault-addr, or sample files with --sample-config-files";
+    Failure(format!("{flag} says where the keys of tokens are, and is missing; {hint}"))
 }
 
 /// The API server that was named, or the one of the pod that this runs in.

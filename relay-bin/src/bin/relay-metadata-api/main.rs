@@ -3,6 +3,7 @@
 mod cluster;
 mod options;
 mod sample;
+mod vault;
 
 use std::error::Error as _;
 use std::fmt;

@@ -21,6 +21,7 @@ use crate::exchange::exchange;
 use crate::metrics::Metrics;
 use crate::reported::Reported;
 use crate::routes::table;
+use crate::schemas::StepSchemas;
 
 /// The metadata API as a [`tower::Service`]; see the [crate] for an example.
 ///
@@ -65,6 +66,8 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
     pub(crate) reported: Arc<Reported>,
     pub(crate) metrics: Metrics,
+    pub(crate) schemas: Option<StepSchemas>,
+    pub(crate) trusted_hops: usize,
 }
 
 impl Router {
@@ -77,6 +80,8 @@ impl Router {
             limits: Limits::default(),
             reported: Arc::default(),
             metrics: Metrics::default(),
+            schemas: None,
+            trusted_hops: 0,
         })
     }
 
@@ -97,6 +102,21 @@ impl Router {
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self::of(App { limits, ..self.app })
+    }
+
+    /// The same behind this many proxies that each add the address of their client to
+    /// `X-Forwarded-For`. A caller's address is the entry that the outermost of them made, counted
+    /// from the right; a request with fewer entries has none. With 0, as from the start, the address
+    /// is that of the connection, and no header matters.
+    #[must_use]
+    pub fn with_trusted_hops(self, trusted_hops: usize) -> Self {
+        Self::of(App { trusted_hops, ..self.app })
+    }
+
+    /// The same, which checks specs against these schemas when steps ask for it.
+    #[must_use]
+    pub fn with_schemas(self, schemas: StepSchemas) -> Self {
+        Self::of(App { schemas: Some(schemas), ..self.app })
     }
 
     fn of(app: App) -> Self {

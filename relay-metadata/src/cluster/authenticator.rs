@@ -11,6 +11,7 @@ use relay_core::{
     Action, AuthenticateError, Authenticator, Caller, Claims, Clock, Presented, SealError,
     SystemClock, TokenError, TokenSealer, TokenVerifier,
 };
+use relay_store::ConfigMaps;
 use serde::Deserialize;
 
 use super::index::PodIndex;
@@ -39,6 +40,7 @@ pub struct PodAuthenticator {
 pub(super) struct Verified {
     pub(super) action: Action,
     pub(super) claims: Claims,
+    pub(super) maps: Arc<ConfigMaps>,
 }
 
 impl PodAuthenticator {
@@ -94,7 +96,8 @@ impl PodAuthenticator {
         if claims.subject.as_deref() != Some(&*credential.subject) {
             return Err(AuthenticateError::refused("the token is for another pod"));
         }
-        Ok(Verified { action, claims })
+        let maps = self.stores.maps(&claims)?;
+        Ok(Verified { action, claims, maps })
     }
 }
 
@@ -118,9 +121,9 @@ impl Authenticator for PodAuthenticator {
         let home = pod.home.get_or_try_init(|| self.home(&pod)).await?;
         let verify = || async { self.verify(&pod, home).await.map(Arc::new) };
         let verified = pod.verified.get_or_try_init(verify).await?;
-        let Verified { action, claims } = verified.as_ref();
+        let Verified { action, claims, maps } = verified.as_ref();
         claims.check_time(self.clock.now()).map_err(AuthenticateError::refused)?;
-        let stores = self.stores.of(action, claims, home, pod.image.as_deref())?;
+        let stores = self.stores.of(action, claims, maps, home, pod.image.as_deref())?;
         Ok(Caller { action: action.clone(), stores, expires_at: claims.end() })
     }
 }

@@ -7,6 +7,7 @@ use axum::extract::ConnectInfo;
 use axum::http::{Method, Request, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::EncodingKey;
 use relay_core::{
     Action, AuthenticateError, Authenticator, Caller, Claims, FixedClock, Hs256Key,
     MemoryDefinition, Presented, Stores, TokenSigner as _,
@@ -16,6 +17,7 @@ use secrecy::ExposeSecret as _;
 use tower::ServiceExt as _;
 
 use crate::world::{Answer, Api, NOW, World, step};
+use crate::wrong_claims::{changed, wrong_claims};
 
 fn now() -> i64 {
     NOW.parse::<jiff::Timestamp>().unwrap().as_second()
@@ -147,6 +149,42 @@ async fn every_route_refuses_every_bad_credential_alike() {
 }
 
 #[tokio::test]
+async fn claims_of_a_wrong_type_are_refused_alike() {
+    const BYTES: &[u8] = b"0123456789abcdef0123456789abcdef";
+    let api = World::new().serve_with(Hs256Key::new(&BYTES.to_vec().into()).unwrap());
+    let encoding = EncodingKey::from_secret(BYTES);
+    let signed = |claims: &serde_json::Value| {
+        let header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
+        format!("Bearer {}", jsonwebtoken::encode(&header, claims, &encoding).unwrap())
+    };
+    let mut claims = Claims::for_action(&step("build"));
+    claims.not_before = Some(now());
+    claims.expires_at = Some(now() + 3600);
+    let good = serde_json::to_value(&claims).unwrap();
+    let answer = send(&api, &Method::GET, "/conditions", &[&signed(&good)]).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+
+    let mut nobody = send(&api, &Method::GET, "/conditions", &[]).await;
+    nobody.headers.remove("x-request-id");
+    for (name, claim, value) in wrong_claims(now()) {
+        let token = signed(&changed(&good, claim, value));
+        for (method, path) in
+            [(Method::GET, "/conditions"), (Method::GET, "/spec"), (Method::PUT, "/outputs/x")]
+        {
+            let mut answer = send(&api, &method, path, &[&token]).await;
+            answer.headers.remove("x-request-id");
+            assert_eq!(answer, nobody, "{name} {path}");
+        }
+    }
+    // Endless or not begun are no types: without them a token of sample mode is good.
+    for claim in ["exp", "nbf", "iat", "iss"] {
+        let token = signed(&changed(&good, claim, None));
+        let answer = send(&api, &Method::GET, "/conditions", &[&token]).await;
+        assert_eq!(answer.status, 200, "no {claim}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_caller_does_not_have_is_forbidden() {
     let api = World::new().serve();
     for route in ROUTES.iter().filter(|route| route.access() == Access::Callers) {
@@ -177,13 +215,19 @@ impl Authenticator for Fixed {
 }
 
 async fn ask(authenticator: Fixed, peer: &str) -> Answer {
+    ask_behind(0, authenticator, peer, &["10.0.0.7"]).await
+}
+
+/// Behind this many trusted proxies, with these headers.
+async fn ask_behind(hops: usize, authenticator: Fixed, peer: &str, forwarded: &[&str]) -> Answer {
     let clock = Arc::new(FixedClock(NOW.parse().unwrap()));
     let router = Router::new(Arc::new(authenticator)).with_clock(clock);
-    let mut request = Request::builder()
-        .uri("/conditions")
-        .header("x-forwarded-for", "10.0.0.7")
-        .body(Body::empty())
-        .unwrap();
+    let router = router.with_trusted_hops(hops);
+    let mut request = Request::builder().uri("/conditions");
+    for header in forwarded {
+        request = request.header("x-forwarded-for", *header);
+    }
+    let mut request = request.body(Body::empty()).unwrap();
     let peer: std::net::SocketAddr = peer.parse().unwrap();
     request.extensions_mut().insert(ConnectInfo(peer));
     let response = axum::Router::from(router).oneshot(request).await.unwrap();
@@ -212,6 +256,31 @@ async fn addresses_are_those_of_the_connection() {
         ("[::1]:4000", 401),
     ] {
         assert_eq!(ask(caller(None), peer).await.status.as_u16(), status, "{peer}");
+    }
+}
+
+#[tokio::test]
+async fn behind_proxies_the_address_is_what_the_outermost_of_them_saw() {
+    const PROXY: &str = "10.1.1.1:5";
+    for (name, hops, forwarded, status) in [
+        ("no header", 1, &[][..], 401),
+        ("one", 1, &["10.0.0.7"][..], 200),
+        ("a forged one before it", 1, &["10.0.0.7, 10.9.9.9"][..], 401),
+        ("what was forged does not matter", 1, &["10.9.9.9, 10.0.0.7"][..], 200),
+        ("several headers are one list", 1, &["10.9.9.9", "10.0.0.7"][..], 200),
+        ("the last header counts", 1, &["10.0.0.7", "10.9.9.9"][..], 401),
+        ("two proxies", 2, &["10.0.0.7, 10.1.1.2"][..], 200),
+        ("two proxies, two headers", 2, &["10.0.0.7", "10.1.1.2"][..], 200),
+        ("two proxies, forged", 2, &["10.0.0.7, 10.9.9.9, 10.1.1.2"][..], 401),
+        ("two proxies, one entry", 2, &["10.0.0.7"][..], 401),
+        ("mapped", 1, &["::ffff:10.0.0.7"][..], 200),
+        ("with a port", 1, &["10.0.0.7:4000"][..], 200),
+        ("no address", 1, &["unknown"][..], 401),
+        ("an empty entry", 1, &["10.0.0.7,"][..], 401),
+        ("none trusted", 0, &["10.0.0.7"][..], 401),
+    ] {
+        let answer = ask_behind(hops, caller(None), PROXY, forwarded).await;
+        assert_eq!(answer.status.as_u16(), status, "{name}");
     }
 }
 

@@ -58,9 +58,12 @@ impl Default for Limits {
     }
 }
 
+/// What all requests share, behind one pointer.
+pub(crate) type App = Arc<Shared>;
+
 /// What all requests share.
 #[derive(Clone, Debug)]
-pub(crate) struct App {
+pub(crate) struct Shared {
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
@@ -74,7 +77,7 @@ impl Router {
     /// The API for those whom this authenticator accepts.
     #[must_use]
     pub fn new(authenticator: Arc<dyn Authenticator>) -> Self {
-        Self::of(App {
+        Self::of(Shared {
             authenticator,
             clock: Arc::new(SystemClock),
             limits: Limits::default(),
@@ -89,7 +92,7 @@ impl Router {
     /// expressions.
     #[must_use]
     pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
-        Self::of(App { clock, ..self.app })
+        Self::of(Shared { clock, ..(*self.app).clone() })
     }
 
     /// What it counts, which clones share.
@@ -101,7 +104,7 @@ impl Router {
     /// The same with other limits.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
-        Self::of(App { limits, ..self.app })
+        Self::of(Shared { limits, ..(*self.app).clone() })
     }
 
     /// The same behind this many proxies that each add the address of their client to
@@ -110,16 +113,17 @@ impl Router {
     /// is that of the connection, and no header matters.
     #[must_use]
     pub fn with_trusted_hops(self, trusted_hops: usize) -> Self {
-        Self::of(App { trusted_hops, ..self.app })
+        Self::of(Shared { trusted_hops, ..(*self.app).clone() })
     }
 
     /// The same, which checks specs against these schemas when steps ask for it.
     #[must_use]
     pub fn with_schemas(self, schemas: StepSchemas) -> Self {
-        Self::of(App { schemas: Some(schemas), ..self.app })
+        Self::of(Shared { schemas: Some(schemas), ..(*self.app).clone() })
     }
 
-    fn of(app: App) -> Self {
+    fn of(shared: Shared) -> Self {
+        let app = Arc::new(shared);
         let service = table(&app)
             .fallback(nothing_there)
             .layer(CatchPanicLayer::custom(|_| panicked()))

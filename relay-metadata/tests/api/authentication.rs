@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use axum::body::Body;
@@ -9,11 +10,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::EncodingKey;
 use relay_core::{
-    Action, AuthenticateError, Authenticator, Caller, Claims, FixedClock, Hs256Key,
-    MemoryDefinition, Presented, Stores, TokenSigner as _,
+    Action, AuthenticateError, Authenticator, Caller, Claims, Clock, FixedClock, Hs256Key,
+    MemoryDefinition, Presented, Stores, TokenError, TokenSigner as _, TokenVerifier,
 };
-use relay_metadata::{Access, ROUTES, Router};
-use secrecy::ExposeSecret as _;
+use relay_metadata::{Access, ROUTES, Router, TokenAuthenticator};
+use secrecy::{ExposeSecret as _, SecretString};
 use tower::ServiceExt as _;
 
 use crate::world::{Answer, Api, NOW, World, step};
@@ -146,6 +147,67 @@ async fn every_route_refuses_every_bad_credential_alike() {
     }
     let answer = send(&api, &Method::GET, &format!("/conditions?token={token}"), &[]).await;
     assert_eq!(answer.status, 401, "a token in the query");
+}
+
+/// Counts how often it is asked.
+#[derive(Debug)]
+struct Counting(Hs256Key, AtomicUsize);
+
+#[async_trait]
+impl TokenVerifier for Counting {
+    async fn verify(&self, token: &SecretString) -> Result<Claims, TokenError> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.verify(token).await
+    }
+}
+
+/// A clock that tests set.
+#[derive(Debug)]
+struct Turned(AtomicI64);
+
+impl Clock for Turned {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::from_second(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_verified_is_checked_all_the_same() {
+    let verifier = Arc::new(Counting(Hs256Key::generate(), AtomicUsize::new(0)));
+    let clock = Arc::new(Turned(AtomicI64::new(now())));
+    let callers = HashMap::from([(step("build"), Stores::default())]);
+    let authenticator = TokenAuthenticator::new(verifier.clone(), Arc::new(callers));
+    let authenticator = authenticator.with_clock(clock.clone());
+    let ask = async |token: &str| {
+        let presented = Presented { token: Some(token.to_owned().into()), address: None };
+        authenticator.authenticate(&presented).await.is_ok()
+    };
+    let signed = async |change: fn(&mut Claims)| signed(&verifier.0, change).await;
+    let token = signed(|claims| claims.expires_at = Some(now() + 10)).await;
+    assert!(ask(&token).await && ask(&token).await);
+    assert_eq!(verifier.1.load(Ordering::SeqCst), 1);
+    clock.0.store(now() + 70, Ordering::SeqCst);
+    assert!(!ask(&token).await, "a known token ends with its time");
+    clock.0.store(now(), Ordering::SeqCst);
+
+    let gone = signed(|claims| *claims = Claims::for_action(&step("gone"))).await;
+    let forged = format!("{token}x");
+    for _ in 0..2 {
+        assert!(!ask(&gone).await && !ask(&forged).await);
+    }
+    // What is not trusted is verified each time.
+    assert_eq!(verifier.1.load(Ordering::SeqCst), 1 + 1 + 2);
+
+    // Many callers do not make it forget who is trusted, nor keep everything.
+    for index in 0..3000 {
+        let mut claims = Claims::for_action(&step("build"));
+        claims.issued_at = Some(index);
+        let token = verifier.0.sign(&claims).await.unwrap();
+        assert!(ask(token.expose_secret()).await);
+    }
+    assert!(ask(&token).await);
+    let shown = format!("{authenticator:?}");
+    assert!(!shown.contains(&token), "{shown}");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::world::{Api, World};
 
-fn document(repository: &str, schema: serde_json::Value) -> String {
+fn document(repository: &str, schema: &serde_json::Value) -> String {
     json!([
         {"publish": {}, "schemas": {"spec": true}},
         {"publish": {"repository": "no/schema"}},
@@ -34,7 +34,7 @@ fn serve(world: World, schemas: &StepSchemas) -> Api {
 /// What the author of `build` is told when this spec is checked against this schema.
 async fn told(schema: serde_json::Value, spec: &str) -> Vec<Message> {
     let schemas = StepSchemas::default();
-    schemas.add(&document("acme/deploy", schema)).unwrap();
+    schemas.add(&document("acme/deploy", &schema)).unwrap();
     let world = World::new().image("registry:5000/acme/deploy:3").spec(spec);
     let world = world.secret("pw", "canary").parameters(r#"{"n": 5}"#);
     let api = serve(world, &schemas);
@@ -115,7 +115,7 @@ async fn a_schema_fetches_nothing() {
 async fn what_cannot_be_checked() {
     let schemas = StepSchemas::default();
     let strict = json!({"type": "string"});
-    schemas.add(&document("library/alpine", strict)).unwrap();
+    schemas.add(&document("library/alpine", &strict)).unwrap();
     for (name, image, spec, status, messages) in [
         ("no spec", Some("alpine"), None, 404, 0),
         ("broken", Some("alpine"), Some(r#"{"a": "${nothing("}"#), 422, 0),
@@ -195,7 +195,7 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 async fn the_document_is_followed() {
     let state = Arc::<Mutex<Served>>::default();
     let set = |body: String| state.lock().unwrap().body = body;
-    set(document("acme/deploy", json!({"type": "string"})));
+    set(document("acme/deploy", &json!({"type": "string"})));
     let (url, calls) = served(state.clone()).await;
     let schemas = StepSchemas::default();
     let following = schemas.clone();
@@ -211,7 +211,7 @@ async fn the_document_is_followed() {
     assert_eq!(told("acme/deploy").await, 1);
 
     until("an answer that nothing changed", || state.lock().unwrap().unchanged > 0).await;
-    set(document("acme/other-step", json!({"type": "string"})));
+    set(document("acme/other-step", &json!({"type": "string"})));
     let before = calls.load(Ordering::SeqCst);
     until("the next request", || calls.load(Ordering::SeqCst) > before + 1).await;
     assert_eq!(

@@ -76,8 +76,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "URL", env = "RELAY_METADATA_API_STEP_METADATA_URL")]
     step_metadata_url: Option<String>,
 
-    /// Where the output of steps is kept in a cluster, such as file:///directory; without it, output
-    /// is refused
+    /// Where the output of steps is kept in a cluster, such as `file:///directory`; without it, steps
+    /// are refused when they send output
     #[arg(long, value_name = "URL", env = "RELAY_METADATA_API_LOG_STORAGE_URL")]
     log_storage_url: Option<String>,
 

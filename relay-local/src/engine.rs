@@ -21,6 +21,7 @@ use relay_metadata::{ConfigMapStores, Router, TokenAuthenticator};
 use relay_model::tekton::{self, APPROVAL, CustomRun};
 use relay_model::v1beta1::{self, RunStatus};
 use relay_reconcile::{Context, Settings};
+use relay_store::ConfigMaps;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -170,7 +171,8 @@ impl Engine {
         let (output_sender, output) = mpsc::channel(BACKLOG);
         let executor =
             self.executor(&client, &directory, tools_dir, address, sealer, output_sender)?;
-        let stores = ConfigMapStores::new(client.clone(), Arc::clone(&self.secrets));
+        let stores =
+            ConfigMapStores::new(ConfigMaps::by_name(client.clone()), Arc::clone(&self.secrets));
         let authenticator = TokenAuthenticator::new(key, Arc::new(stores));
         let router = Router::new(Arc::new(authenticator)).with_clock(Arc::clone(&self.clock));
 

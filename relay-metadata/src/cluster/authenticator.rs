@@ -11,7 +11,7 @@ use relay_core::{
     Action, AuthenticateError, Authenticator, Caller, Claims, Clock, Presented, SealError,
     SystemClock, TokenError, TokenSealer, TokenVerifier,
 };
-use relay_store::VaultSession;
+use relay_store::{ConfigMaps, VaultSession};
 use serde::Deserialize;
 
 use super::index::PodIndex;
@@ -40,6 +40,7 @@ pub struct PodAuthenticator {
 pub(super) struct Verified {
     pub(super) action: Action,
     pub(super) claims: Claims,
+    pub(super) maps: Arc<ConfigMaps>,
     /// What its holder may do in Vault, where its claims name a place there.
     pub(super) vault: Option<Arc<VaultSession>>,
 }
@@ -116,8 +117,9 @@ impl PodAuthenticator {
         if claims.subject.as_deref() != Some(&*credential.subject) {
             return Err(AuthenticateError::refused("the token is for another pod"));
         }
+        let maps = self.stores.maps(&claims)?;
         let vault = vault.filter(|_| claims.vault_engine_path.is_some()).map(Arc::new);
-        Ok(Verified { action, claims, vault })
+        Ok(Verified { action, claims, maps, vault })
     }
 }
 

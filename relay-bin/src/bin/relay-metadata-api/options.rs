@@ -74,6 +74,20 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE", env = "RELAY_METADATA_API_TLS_KEY_FILE")]
     tls_key_file: Option<String>,
 
+    /// How many proxies stand in front, each of which adds to X-Forwarded-For; with 0 no header
+    /// matters [default: 0]
+    #[arg(long, value_name = "NUMBER", env = "RELAY_METADATA_API_TRUSTED_PROXY_HOPS")]
+    trusted_proxy_hops: Option<String>,
+
+    /// Where the schemas of steps are, as a JSON document; without it, specs are not checked
+    #[arg(long, value_name = "URL", env = "RELAY_METADATA_API_STEP_METADATA_URL")]
+    step_metadata_url: Option<String>,
+
+    /// Where the output of steps is kept in a cluster, such as `file:///directory`; without it, steps
+    /// are refused when they send output
+    #[arg(long, value_name = "URL", env = "RELAY_METADATA_API_LOG_STORAGE_URL")]
+    log_storage_url: Option<String>,
+
     /// The address of the API server [default: that of the pod's own cluster]
     #[arg(long, value_name = "URL", env = "RELAY_METADATA_API_KUBERNETES_URL")]
     kubernetes_url: Option<String>,
@@ -147,6 +161,19 @@ impl Options {
             Some(certificate) => Ok(Some((Path::new(certificate), Path::new(key)))),
             None => Err(Failure("there is a TLS key, but no --tls-certificate-file".to_owned())),
         }
+    }
+
+    pub(crate) fn trusted_hops(&self) -> Result<usize, Failure> {
+        let text = given(self.trusted_proxy_hops.as_ref()).unwrap_or("0");
+        text.parse().map_err(|_| Failure(format!("{text:?} is no number of trusted proxy hops")))
+    }
+
+    pub(crate) fn step_metadata_url(&self) -> Option<&str> {
+        given(self.step_metadata_url.as_ref())
+    }
+
+    pub(crate) fn log_storage_url(&self) -> Option<&str> {
+        given(self.log_storage_url.as_ref())
     }
 
     /// The API server, where all that is needed was given.

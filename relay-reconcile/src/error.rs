@@ -42,6 +42,9 @@ pub enum Error {
         /// The object.
         object: String,
     },
+    /// The code has a flaw.
+    #[error("the reconcile panicked: {0}")]
+    Panicked(String),
     /// An object lacks what the API server always sets.
     #[error("{0} has no name, namespace or UID")]
     Incomplete(&'static str),
@@ -67,6 +70,7 @@ impl Error {
             Self::Store { .. } => "Store",
             Self::Refused(_) => "Name",
             Self::LeftOver { .. } => "LeftOver",
+            Self::Panicked(_) => "Panicked",
             Self::Incomplete(_) => "Incomplete",
         }
     }

@@ -116,7 +116,11 @@ impl KeySecrets {
             return Err(KeysError::Contended(SIGNING_KEYS));
         };
         if let Some((later, _)) = newest.filter(|(newest, _)| *newest != id) {
-            info!(id, later, "signing with the key that the metadata API knows; the later one is used from the next start on");
+            info!(
+                id,
+                later,
+                "signing with the key that the metadata API knows; the later one is used from the next start on"
+            );
         }
         SigningKey::from_pem(id, pem).map_err(KeysError::Signing)
     }
@@ -230,10 +234,8 @@ fn entries(secret: &Secret) -> Entries {
 }
 
 fn secret(name: &str, data: BTreeMap<String, ByteString>) -> Secret {
-    let labels = [
-        ("app.kubernetes.io/managed-by", FIELD_MANAGER),
-        ("app.kubernetes.io/part-of", "relay"),
-    ];
+    let labels =
+        [("app.kubernetes.io/managed-by", FIELD_MANAGER), ("app.kubernetes.io/part-of", "relay")];
     Secret {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),

@@ -100,9 +100,7 @@ impl Candidate {
             }
         };
         match written {
-            Ok(lease) => {
-                Ok(Some(Leadership { candidate: self.clone(), lease, renewed: began }))
-            }
+            Ok(lease) => Ok(Some(Leadership { candidate: self.clone(), lease, renewed: began })),
             // Somebody was faster.
             Err(error) if is_already_exists(&error) || is_conflict(&error) => Ok(None),
             Err(error) => Err(error),
@@ -141,7 +139,8 @@ impl Candidate {
         let spec = lease.spec.get_or_insert_default();
         if is_new {
             spec.acquire_time = Some(now.clone());
-            spec.lease_transitions = Some(spec.lease_transitions.map_or(0, |n| n.saturating_add(1)));
+            spec.lease_transitions =
+                Some(spec.lease_transitions.map_or(0, |n| n.saturating_add(1)));
         }
         spec.holder_identity = Some(self.identity.clone());
         spec.lease_duration_seconds = i32::try_from(DURATION.as_secs()).ok();

@@ -27,7 +27,10 @@ pub async fn wait_for_kinds(client: &Client) {
             Ok(missing) => {
                 let missing = missing.join(", ");
                 if said.as_ref() != Some(&missing) {
-                    warn!(missing, "waiting for definitions: install Tekton Pipelines and manifests/crds");
+                    warn!(
+                        missing,
+                        "waiting for definitions: install Tekton Pipelines and manifests/crds"
+                    );
                     said = Some(missing);
                     pause = PAUSE;
                 }

@@ -16,7 +16,7 @@ use kube::{Api, Resource, ResourceExt as _};
 use relay_model::annotation;
 use relay_model::tekton::CustomRun;
 use relay_model::v1beta1::{Run, RunStatus, Tenant, Workflow};
-use tracing::{Instrument as _, debug, info_span, warn};
+use tracing::{Instrument as _, info_span};
 
 use super::observe::{PipelineView, TaskView};
 use super::reconcile::{Reconciler, reconcile};
@@ -107,12 +107,7 @@ pub async fn controller(
             |run, error, shared| failed(&run, error, &shared),
             shared,
         )
-        .for_each(|result| async move {
-            match result {
-                Ok((run, _)) => debug!(%run, "reconciled"),
-                Err(error) => debug!(%error, "not reconciled"),
-            }
-        })
+        .for_each(|worked| future::ready(telemetry::note(worked)))
         .await;
 }
 
@@ -129,7 +124,7 @@ fn tell(event: &Event<Run>, known: &Store<Run>, telemetry: &Telemetry) {
     if let Some(status) = &run.status
         && let Some(news) = telemetry::of_run(before, status)
     {
-        telemetry.events.tell(run, news);
+        telemetry.tell(run, news);
     }
 }
 
@@ -207,8 +202,6 @@ async fn work(mut run: Arc<Run>, shared: &Shared) -> Result<Action, Error> {
 fn failed(run: &Run, error: &Error, shared: &Shared) -> Action {
     let uid = run.uid().unwrap_or_default();
     let (action, times) = shared.reconciler.failures.failed(&uid, shared.context.clock.now());
-    let error = error.chain();
-    warn!(run = %ObjectRef::from_obj(run), error, times, "a reconcile failed");
-    shared.context.telemetry.failed(run, times, &error);
+    shared.context.telemetry.failed(run, times, error);
     action
 }

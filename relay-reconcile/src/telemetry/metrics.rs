@@ -74,8 +74,7 @@ impl Default for Families {
     fn default() -> Self {
         let seconds = || Histogram::new([0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0]);
         let run_time = || {
-            let bounds =
-                [0., 5., 10., 20., 30., 45., 60., 120., 300., 600., 1_800., 3_600.];
+            let bounds = [0., 5., 10., 20., 30., 45., 60., 120., 300., 600., 1_800., 3_600.];
             Histogram::new(bounds)
         };
         Self {
@@ -102,7 +101,12 @@ impl Families {
         operator.register("reconcile_errors", "Reconciles that failed", self.errors.clone());
         operator.register("reconciles_in_flight", "Reconciles going on", self.in_flight.clone());
         let help = "How long reconciles took";
-        operator.register_with_unit("reconcile_duration", help, Unit::Seconds, self.seconds.clone());
+        operator.register_with_unit(
+            "reconcile_duration",
+            help,
+            Unit::Seconds,
+            self.seconds.clone(),
+        );
         operator.register("leader", "1 while this replica leads", self.leads.clone());
         let runs = all.sub_registry_with_prefix("workflow_run");
         runs.register("count", "Runs that exist", self.runs.clone());

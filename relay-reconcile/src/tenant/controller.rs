@@ -1,6 +1,6 @@
 //! The watches that wake tenants.
 
-use std::future::Future;
+use std::future::{self, Future};
 use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -13,7 +13,7 @@ use kube::runtime::{Controller, WatchStreamExt as _, watcher};
 use kube::{Api, ResourceExt as _};
 use relay_model::annotation;
 use relay_model::v1beta1::Tenant;
-use tracing::{Instrument as _, debug, info_span, warn};
+use tracing::{Instrument as _, info_span};
 
 use super::reconcile::reconcile;
 use crate::dependency::DependencyOf;
@@ -30,13 +30,12 @@ pub async fn controller(
     let namespaces = Api::<PartialObjectMeta<Namespace>>::all(context.client.clone());
     let (tenants, writer) = reflector::store();
     let (known, told) = (tenants.clone(), context.telemetry.clone());
-    let changes =
-        watcher(context.custom_resources::<Tenant>(), watcher::Config::default())
-            .default_backoff()
-            .modify(|tenant| trim::metadata(&mut tenant.metadata))
-            .inspect_ok(move |event| tell(event, &known, &told))
-            .reflect(writer)
-            .applied_objects();
+    let changes = watcher(context.custom_resources::<Tenant>(), watcher::Config::default())
+        .default_backoff()
+        .modify(|tenant| trim::metadata(&mut tenant.metadata))
+        .inspect_ok(move |event| tell(event, &known, &told))
+        .reflect(writer)
+        .applied_objects();
     let workers = context.settings.workers;
     Controller::for_stream(changes, tenants)
         .with_config(Config::default().concurrency(workers))
@@ -52,12 +51,7 @@ pub async fn controller(
             |tenant, error, shared| failed(&tenant, error, &shared),
             Arc::new(Shared { context, failures: Failures::default() }),
         )
-        .for_each(|result| async move {
-            match result {
-                Ok((tenant, _)) => debug!(%tenant, "reconciled"),
-                Err(error) => debug!(%error, "not reconciled"),
-            }
-        })
+        .for_each(|worked| future::ready(telemetry::note(worked)))
         .await;
 }
 
@@ -79,9 +73,7 @@ fn failed(tenant: &Tenant, error: &Error, shared: &Shared) -> Action {
     let Shared { context, failures } = shared;
     let uid = tenant.uid().unwrap_or_default();
     let (action, times) = failures.failed(&uid, context.clock.now());
-    let error = error.chain();
-    warn!(tenant = %ObjectRef::from_obj(tenant), error, times, "a reconcile failed");
-    context.telemetry.failed(tenant, times, &error);
+    context.telemetry.failed(tenant, times, error);
     action
 }
 
@@ -93,6 +85,6 @@ fn tell(event: &Event<Tenant>, known: &Store<Tenant>, telemetry: &Telemetry) {
     if let Some(status) = &tenant.status
         && let Some(news) = telemetry::of_tenant(before, status)
     {
-        telemetry.events.tell(tenant, news);
+        telemetry.tell(tenant, news);
     }
 }

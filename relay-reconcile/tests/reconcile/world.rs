@@ -78,7 +78,7 @@ impl World {
         Self::on(client, MemoryCluster::new()).start()
     }
 
-    fn start(self) -> Self {
+    pub(crate) fn start(self) -> Self {
         let world = self;
         let stopped = || {
             let mut stop = world.stop.subscribe();

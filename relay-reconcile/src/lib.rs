@@ -53,6 +53,7 @@ pub mod run;
 pub mod telemetry;
 pub mod tenant;
 mod trim;
+mod unread;
 
 pub use context::{Context, Environment, Settings};
 pub use dependency::DependencyOf;

@@ -25,7 +25,10 @@ async fn of_two_replicas_one_works_and_the_other_takes_over() {
     world.run("one").await;
     world.until("one", started).await;
     assert!(first.leads() && !second.leads());
-    assert_eq!(second.metric("relay_operator_reconciles_total{controller=\"run\",result=\"ok\"}"), 0.0);
+    assert_eq!(
+        second.metric("relay_operator_reconciles_total{controller=\"run\",result=\"ok\"}"),
+        0.0
+    );
 
     // One that lets go is followed soon.
     let began = Instant::now();

@@ -27,7 +27,9 @@ async fn a_tenant_and_a_run_as_the_operator_s_own_account() {
         assert!(!secrets.get(name).await.unwrap().data.unwrap().is_empty(), "{name}");
     }
 
-    world.tenant(json!({"namespaceTemplate": {"metadata": {"name": runs_in, "labels": {"a": "b"}}}})).await;
+    world
+        .tenant(json!({"namespaceTemplate": {"metadata": {"name": runs_in, "labels": {"a": "b"}}}}))
+        .await;
     let namespaces: Api<Namespace> = Api::all(world.client.clone());
     let made = eventually("the namespace is made", || async {
         namespaces.get_opt(&runs_in).await.unwrap()
@@ -84,7 +86,10 @@ async fn a_tenant_and_a_run_as_the_operator_s_own_account() {
     .await;
     assert!(told.contains(&"WorkflowNotFound".to_owned()), "{told:?}");
     assert_eq!(operator.metric("workflow_run_outcome_total{outcome=\"success\"}"), 1.0);
-    let line = operator.log().into_iter().find(|line| line["object"] == format!("Run.v1beta1.relay.sh/r.{}", world.namespace));
+    let line = operator
+        .log()
+        .into_iter()
+        .find(|line| line["object"] == format!("Run.v1beta1.relay.sh/r.{}", world.namespace));
     assert!(line.is_some(), "the log names the run: {:?}", operator.log());
 
     // From now on nothing is written, nor even looked at.
@@ -112,6 +117,36 @@ async fn a_tenant_and_a_run_as_the_operator_s_own_account() {
     let (code, took) = operator.stop();
     assert_eq!(code, Some(0));
     assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs the API server of $KUBECONFIG"]
+async fn a_run_that_cannot_be_read_says_so_and_stops_no_other() {
+    let world = World::new().await;
+    world.bind(&world.namespace).await;
+    world.tenant(json!({})).await;
+    world.workflow().await;
+    // The API server takes it; a list with it in it is read when the operator starts.
+    let deep = format!("{}1{}", r#"{"a":"#.repeat(400), "}".repeat(400));
+    world.create_from(&format!(
+        r#"{{"apiVersion": "relay.sh/v1beta1", "kind": "Run", "metadata": {{"name": "deep"}},
+            "spec": {{"workflowRef": {{"name": "w"}}, "parameters": {{"p": {deep}}}}}}}"#
+    ));
+    world.create_from(&format!(
+        r#"{{"apiVersion": "relay.sh/v1beta1", "kind": "Workflow", "metadata": {{"name": "deep"}},
+            "spec": {{"tenantRef": {{"name": "demo"}}, "steps": [
+                {{"name": "s", "image": "i", "spec": {{"p": {deep}}}}}]}}}}"#
+    ));
+    let operator = world.operator();
+    operator.says("this replica leads");
+    world.run("good").await;
+    world.carry_out(&world.namespace, "good").await;
+    world.until("good", RunStatus::is_completed).await;
+    let refused = || world.describe("run", "deep").contains("InvalidRun");
+    crate::process::until("the run is refused", || refused().then_some(()));
+    let log = format!("{:?}", operator.log());
+    assert!(!log.contains(r#"{\\"a\\":{\\"a\\""#), "what cannot be read is not shown");
+    world.delete("run", "deep");
 }
 
 fn reconciles(operator: &crate::process::Operator) -> [f64; 2] {

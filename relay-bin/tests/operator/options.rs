@@ -41,7 +41,7 @@ fn what_makes_no_sense_is_refused_before_anything_starts() {
     for (arguments, variables, hint) in [
         (&["--timeout", "soon"][..], &[][..], "--timeout"),
         (&["--step-timeout", "0s"], &[], "more than nothing"),
-        (&["--num-workers", "-1"], &[], "--num-workers"),
+        (&["--num-workers=-1"], &[], "--num-workers"),
         (&["--storage-addr", "file:///x"], &[], "--storage-addr"),
         (&[], &[("RELAY_OPERATOR_LOG_FORMAT", "xml")], "text or json"),
     ] {

@@ -29,6 +29,9 @@ impl Operator {
     pub(crate) fn start(kubeconfig: &Path, arguments: &[&str]) -> Self {
         let mut command = command();
         command.env("KUBECONFIG", kubeconfig).args(arguments);
+        if let Ok(directives) = std::env::var("RELAY_OPERATOR_LOG") {
+            command.env("RELAY_OPERATOR_LOG", directives);
+        }
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (lines, written) = (BufReader::new(child.stdout.take().unwrap()), Arc::clone(&log));
@@ -95,6 +98,7 @@ impl Drop for Operator {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
+            println!("what operator {} said:", self.pid());
             for line in self.log() {
                 println!("{line}");
             }

@@ -38,7 +38,11 @@ async fn no_more_than_is_needed() {
         (METADATA_API, "patch", "configmaps", &elsewhere, false),
         (METADATA_API, "patch", "pods", &elsewhere, false),
     ] {
-        assert_eq!(may(account, verb, resource, place), allowed, "{account} {verb} {resource} {place:?}");
+        assert_eq!(
+            may(account, verb, resource, place),
+            allowed,
+            "{account} {verb} {resource} {place:?}"
+        );
     }
     world.bind(&world.namespace).await;
     let granted = || may(OPERATOR, "create", "configmaps", &elsewhere);

@@ -9,9 +9,9 @@ use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
+use relay_model::annotation;
 use relay_model::tekton::{self, PIPELINE_RUN_LABEL, PIPELINE_TASK_LABEL, PipelineRun, TaskRun};
 use relay_model::v1beta1::{Run, RunStatus};
-use relay_model::annotation;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -27,7 +27,7 @@ pub(crate) struct World {
     pub(crate) namespace: String,
     /// With the token of the operator's account.
     pub(crate) kubeconfig: PathBuf,
-    _files: TempDir,
+    files: TempDir,
 }
 
 fn kubectl(arguments: &[&str]) -> Result<String, String> {
@@ -77,7 +77,7 @@ impl World {
 
         let client = Client::try_default().await.unwrap();
         let namespace = format!("relay-{}", jiff::Timestamp::now().as_nanosecond());
-        let world = Self { client, namespace, kubeconfig, _files: files };
+        let world = Self { client, namespace, kubeconfig, files };
         world.create::<Namespace>(None, json!({"metadata": {"name": world.namespace}})).await;
         world
     }
@@ -106,6 +106,22 @@ impl World {
         let object = serde_json::from_value(serde_json::to_value(object).unwrap()).unwrap();
         let made = api.create(&PostParams::default(), &object).await.unwrap();
         serde_json::from_value(serde_json::to_value(made).unwrap()).unwrap()
+    }
+
+    /// Creates what nothing here reads.
+    pub(crate) fn create_from(&self, text: &str) {
+        let file = self.files.path().join("object.json");
+        std::fs::write(&file, text).unwrap();
+        kubectl(&["-n", &self.namespace, "create", "-f", file.to_str().unwrap()]).unwrap();
+    }
+
+    /// An object as text.
+    pub(crate) fn describe(&self, kind: &str, name: &str) -> String {
+        kubectl(&["-n", &self.namespace, "describe", kind, name]).unwrap()
+    }
+
+    pub(crate) fn delete(&self, kind: &str, name: &str) {
+        kubectl(&["-n", &self.namespace, "delete", "--timeout=30s", kind, name]).unwrap();
     }
 
     /// Lets the operator work in the namespace of a tenant's runs.

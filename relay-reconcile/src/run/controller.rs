@@ -18,10 +18,12 @@ use relay_model::tekton::CustomRun;
 use relay_model::v1beta1::{Run, RunStatus, Tenant, Workflow};
 use tracing::{Instrument as _, info_span};
 
+use super::intake::take_in;
 use super::observe::{PipelineView, TaskView};
 use super::reconcile::{Reconciler, reconcile};
 use crate::dependency::DependencyOf;
-use crate::{Context, Error, Telemetry, telemetry, trim};
+use crate::unread::Unread;
+use crate::{Context, Error, Telemetry, telemetry, trim, unread};
 
 /// How long one stays with a run after the last thing that happened to it.
 const PATIENCE: Duration = Duration::from_millis(5);
@@ -54,8 +56,9 @@ pub async fn controller(
         })
         .touched_objects();
     let index = Arc::clone(&reconciler);
-    let gates = watcher(Api::<CustomRun>::all(client.clone()), ours())
+    let gates = watcher(Api::<Unread<CustomRun>>::all(client.clone()), ours())
         .default_backoff()
+        .try_filter_map(|event| future::ready(Ok(unread::read(event, gate))))
         .modify(|object| trim::to_links(&mut object.metadata))
         .inspect_ok(move |event| {
             index.gates.apply(event);
@@ -67,9 +70,13 @@ pub async fn controller(
 
     let (runs, writer) = reflector::store();
     let (known, told) = (runs.clone(), telemetry.clone());
-    let changes = watcher(context.custom_resources::<Run>(), all())
+    let taken_by = Arc::clone(&context);
+    let changes = watcher(context.custom_resources::<Unread<Run>>(), all())
         .default_backoff()
-        .modify(trim::run)
+        .try_filter_map(move |event| {
+            let context = Arc::clone(&taken_by);
+            async move { Ok(take_in(&context, event).await) }
+        })
         .inspect_ok(move |event| tell(event, &known, &told))
         .reflect(writer)
         .applied_objects();
@@ -88,10 +95,10 @@ pub async fn controller(
 
     controller
         .with_config(Config::default().concurrency(context.settings.workers))
-        .watches(context.custom_resources::<Workflow>(), all(), move |workflow| {
+        .watches(context.custom_resources::<Unread<Workflow>>(), all(), move |workflow| {
             waiting_in(workflow.namespace())
         })
-        .watches(context.custom_resources::<Tenant>(), all(), move |tenant| {
+        .watches(context.custom_resources::<Unread<Tenant>>(), all(), move |tenant| {
             waiting_for_tenant(tenant.namespace())
         })
         .watches_stream(pipeline_runs, |object| run_of(&object))
@@ -169,6 +176,12 @@ impl News {
 
 pub(super) fn run_of<K: Resource>(object: &K) -> Option<ObjectRef<Run>> {
     DependencyOf::of(object.meta())?.object_ref()
+}
+
+/// A gate, if it is one that was made here.
+fn gate(gate: Unread<CustomRun>) -> Option<CustomRun> {
+    let (spec, status) = (gate.spec().ok()?, gate.status().ok()?);
+    Some(CustomRun { metadata: gate.metadata, spec, status })
 }
 
 /// What all reconciles share.

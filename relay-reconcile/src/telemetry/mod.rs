@@ -20,8 +20,7 @@ pub use events::Events;
 pub use metrics::Metrics;
 
 use crate::Error;
-use events::News;
-pub(crate) use events::{of_run, of_tenant};
+pub(crate) use events::{News, of_run, of_tenant};
 
 /// Numbers and Events. The default one counts, and publishes no Events.
 #[derive(Clone, Debug, Default)]

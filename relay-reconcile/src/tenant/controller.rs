@@ -7,18 +7,21 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config};
+use kube::runtime::events::EventType;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use kube::runtime::{Controller, WatchStreamExt as _, watcher};
 use kube::{Api, ResourceExt as _};
 use relay_model::annotation;
-use relay_model::v1beta1::Tenant;
+use relay_model::v1beta1::{Tenant, TenantSpec};
 use tracing::{Instrument as _, info_span};
 
 use super::reconcile::reconcile;
 use crate::dependency::DependencyOf;
 use crate::requeue::Failures;
-use crate::{Context, Error, Telemetry, telemetry, trim};
+use crate::telemetry::News;
+use crate::unread::Unread;
+use crate::{Context, Error, Telemetry, telemetry, unread};
 
 /// Works on all tenants until `stopped` is done, finishing what is being worked on.
 pub async fn controller(
@@ -30,9 +33,12 @@ pub async fn controller(
     let namespaces = Api::<PartialObjectMeta<Namespace>>::all(context.client.clone());
     let (tenants, writer) = reflector::store();
     let (known, told) = (tenants.clone(), context.telemetry.clone());
-    let changes = watcher(context.custom_resources::<Tenant>(), watcher::Config::default())
+    let refused = context.telemetry.clone();
+    let changes = watcher(context.custom_resources::<Unread<Tenant>>(), watcher::Config::default())
         .default_backoff()
-        .modify(|tenant| trim::metadata(&mut tenant.metadata))
+        .try_filter_map(move |event| {
+            future::ready(Ok(unread::read(event, |tenant| read(tenant, &refused))))
+        })
         .inspect_ok(move |event| tell(event, &known, &told))
         .reflect(writer)
         .applied_objects();
@@ -53,6 +59,26 @@ pub async fn controller(
         )
         .for_each(|worked| future::ready(telemetry::note(worked)))
         .await;
+}
+
+/// A tenant. One that cannot be read is told so, and left alone, but for its deletion, which is a
+/// matter of its metadata and status.
+fn read(tenant: Unread<Tenant>, telemetry: &Telemetry) -> Option<Tenant> {
+    let (spec, status) = (tenant.spec(), tenant.status());
+    let metadata = tenant.metadata;
+    let read = Tenant { metadata, spec: TenantSpec::default(), status: None };
+    match (spec, status) {
+        (Ok(spec), Ok(status)) => Some(Tenant { spec, status, ..read }),
+        (_, Ok(status)) if read.metadata.deletion_timestamp.is_some() => {
+            Some(Tenant { status, ..read })
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            let note = format!("the tenant cannot be read: {error}");
+            let reason = "InvalidTenant".to_owned();
+            telemetry.tell(&read, News { type_: EventType::Warning, reason, note });
+            None
+        }
+    }
 }
 
 /// What all reconciles share.

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod controller;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod leader;

@@ -130,19 +130,6 @@ async fn a_reconcile_that_goes_on_failing_is_an_event_that_counts() {
     assert!(value(&page, failures) >= 4.0);
 }
 
-#[tokio::test]
-async fn only_one_namespace_is_worked_on_where_one_is_named() {
-    let mut world = World::still();
-    let mut context = (*world.context).clone();
-    context.settings.namespace = Some("elsewhere".to_owned());
-    world.context = Arc::new(context);
-    let world = world.start();
-    world.create_tenant("demo").await;
-    world.create_run("r", "w").await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(world.runs().get("r").await.unwrap().status, None);
-}
-
 /// Signs nothing for the runs of one name.
 #[derive(Debug)]
 struct Flawed(Hs256Key);

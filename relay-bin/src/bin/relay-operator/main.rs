@@ -193,7 +193,9 @@ fn stop_signal() -> Result<CancellationToken, Failure> {
 fn start_log(options: &Options) {
     let level = if options.debug.0 == Some(true) { "debug" } else { "info" };
     let filter = EnvFilter::try_from_env("RELAY_OPERATOR_LOG");
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new(level));
+    // The client warns of what it cannot read with all of it, whatever may stand there.
+    let own = || EnvFilter::new(format!("{level},kube_client::client=error"));
+    let filter = filter.unwrap_or_else(|_| own());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stdout);
     match options.log_format.0 {
         Some(LogFormat::Text) => log.with_ansi(false).init(),

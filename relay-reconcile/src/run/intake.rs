@@ -1,0 +1,65 @@
+//! Taking in what a watch tells of runs.
+
+use kube::runtime::events::EventType;
+use kube::runtime::watcher::Event;
+use relay_model::v1beta1::{Run, RunSpec, RunStatus};
+use tracing::warn;
+
+use super::{apply, report};
+use crate::telemetry::News;
+use crate::unread::Unread;
+use crate::{Context, unread};
+
+/// A run of which there is as much as its reconciles look at: of one that has ended or is being
+/// deleted, neither what it was given nor what came of its steps.
+fn read(run: &Unread<Run>) -> Result<Run, (Run, serde_json::Error)> {
+    let mut read = Run { metadata: run.metadata.clone(), ..Run::default() };
+    match run.status::<RunStatus>() {
+        Ok(status) => read.status = status,
+        // Whoever wrote that, it is written anew.
+        Err(error) => warn!(run = ?read.metadata.name, %error, "a status cannot be read"),
+    }
+    let ended = read.status.as_mut().filter(|status| report::is_final(status));
+    if let Some(status) = ended {
+        status.steps = Vec::new();
+        return Ok(read);
+    }
+    if read.metadata.deletion_timestamp.is_some() {
+        return Ok(read);
+    }
+    match run.spec::<RunSpec>() {
+        Ok(spec) => Ok(Run { spec, ..read }),
+        Err(error) => Err((read, error)),
+    }
+}
+
+/// What a watch tells, with the run read. One that cannot be read is told so, and left alone.
+pub(super) async fn take_in(context: &Context, event: Event<Unread<Run>>) -> Option<Event<Run>> {
+    let mut refused = None;
+    let event = unread::read(event, |run| match read(&run) {
+        Ok(run) => Some(run),
+        Err(run_and_error) => {
+            refused = Some(run_and_error);
+            None
+        }
+    });
+    if let Some((run, error)) = refused {
+        refuse(context, &run, &error).await;
+    }
+    event
+}
+
+async fn refuse(context: &Context, run: &Run, error: &serde_json::Error) {
+    let note = format!("the run cannot be read: {error}");
+    let before = run.status.clone().unwrap_or_default();
+    // One that has started goes on as it was read before.
+    if before.start_time.is_none() {
+        let now = context.clock.now();
+        let status = report::ended(run, &before, false, "InvalidRun", &note, now);
+        if let Err(error) = apply::write_status(context, run, &status).await {
+            warn!(run = ?run.metadata.name, error = error.chain(), "a run cannot be refused");
+        }
+    }
+    let reason = "InvalidRun".to_owned();
+    context.telemetry.tell(run, News { type_: EventType::Warning, reason, note });
+}

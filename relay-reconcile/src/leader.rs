@@ -163,12 +163,11 @@ impl Leadership {
                         self.renewed = began;
                         break;
                     }
-                    Ok(Ok(false)) => return,
+                    Ok(Ok(false)) | Err(_) => return,
                     Ok(Err(error)) => {
                         warn!(lease = self.candidate.name, %error, "the lease is not renewed");
                         sleep_until(deadline.min(Instant::now() + RETRY)).await;
                     }
-                    Err(_) => return,
                 }
             }
         }

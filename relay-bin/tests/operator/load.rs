@@ -24,7 +24,7 @@ fn memory(pid: u32) -> BTreeMap<String, u64> {
 
 #[tokio::test]
 #[ignore = "takes minutes: `just nightly` runs it"]
-async fn memory_at_two_thousand_runs_that_have_ended() {
+async fn nightly_memory_at_two_thousand_runs_that_have_ended() {
     let world = World::new().await;
     world.bind(&world.namespace).await;
     world.tenant(json!({})).await;

@@ -55,6 +55,11 @@ impl Operator {
 
     /// The body of an answer, or nothing when it is not good.
     pub(crate) fn get(&self, path: &str) -> Option<String> {
+        let (is_good, body) = self.ask(path);
+        is_good.then_some(body)
+    }
+
+    fn ask(&self, path: &str) -> (bool, String) {
         let listening = self.says("listening for /healthz, /readyz and /metrics");
         let port = listening["addr"].as_str().unwrap().rsplit_once(':').unwrap().1.to_owned();
         let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
@@ -62,7 +67,7 @@ impl Operator {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
+        (head.starts_with("HTTP/1.1 200"), body.to_owned())
     }
 
     /// A number of its metrics; 0 when there is none.

@@ -30,10 +30,17 @@ pub(crate) struct World {
     files: TempDir,
 }
 
-fn kubectl(arguments: &[&str]) -> Result<String, String> {
+/// Whether `kubectl` could do that, and what it printed.
+fn try_kubectl(arguments: &[&str]) -> (bool, String) {
     let output = Command::new("kubectl").args(arguments).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+    let printed = if output.status.success() { output.stdout } else { output.stderr };
+    (output.status.success(), String::from_utf8(printed).unwrap())
+}
+
+fn kubectl(arguments: &[&str]) -> String {
+    let (done, printed) = try_kubectl(arguments);
+    assert!(done, "kubectl {arguments:?}: {printed}");
+    printed
 }
 
 /// Installs the manifests as the README says, once, and Tekton's definitions where they are missing.
@@ -41,16 +48,16 @@ fn install() {
     static INSTALLED: OnceLock<()> = OnceLock::new();
     INSTALLED.get_or_init(|| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let missing = kubectl(&["get", "crd", "pipelineruns.tekton.dev"]).is_err();
-        if missing {
+        let (found, _) = try_kubectl(&["get", "crd", "pipelineruns.tekton.dev"]);
+        if !found {
             let files = TempDir::new().unwrap();
             for definition in tekton::definitions() {
                 let file = files.path().join(definition.name_any());
                 std::fs::write(&file, serde_json::to_string(&definition).unwrap()).unwrap();
-                kubectl(&["apply", "-f", file.to_str().unwrap()]).unwrap();
+                kubectl(&["apply", "-f", file.to_str().unwrap()]);
             }
         }
-        kubectl(&["apply", "-k", root.join("manifests").to_str().unwrap()]).unwrap();
+        kubectl(&["apply", "-k", root.join("manifests").to_str().unwrap()]);
     });
 }
 
@@ -59,17 +66,23 @@ pub(crate) fn may(account: &str, verb: &str, resource: &str, place: &[&str]) -> 
     let account = format!("--as=system:serviceaccount:{SYSTEM}:{account}");
     let mut arguments = vec!["auth", "can-i", verb, resource, &account];
     arguments.extend(place);
-    kubectl(&arguments).is_ok_and(|answer| answer.trim() == "yes")
+    try_kubectl(&arguments).1.trim() == "yes"
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
         install();
-        let mut config: Value = serde_json::from_str(
-            &kubectl(&["config", "view", "--raw", "--flatten", "--minify", "-o", "json"]).unwrap(),
-        )
+        let mut config: Value = serde_json::from_str(&kubectl(&[
+            "config",
+            "view",
+            "--raw",
+            "--flatten",
+            "--minify",
+            "-o",
+            "json",
+        ]))
         .unwrap();
-        let token = kubectl(&["-n", SYSTEM, "create", "token", "relay-operator"]).unwrap();
+        let token = kubectl(&["-n", SYSTEM, "create", "token", "relay-operator"]);
         config["users"][0]["user"] = json!({ "token": token.trim() });
         let files = TempDir::new().unwrap();
         let kubeconfig = files.path().join("kubeconfig");
@@ -112,16 +125,16 @@ impl World {
     pub(crate) fn create_from(&self, text: &str) {
         let file = self.files.path().join("object.json");
         std::fs::write(&file, text).unwrap();
-        kubectl(&["-n", &self.namespace, "create", "-f", file.to_str().unwrap()]).unwrap();
+        kubectl(&["-n", &self.namespace, "create", "-f", file.to_str().unwrap()]);
     }
 
     /// An object as text.
     pub(crate) fn describe(&self, kind: &str, name: &str) -> String {
-        kubectl(&["-n", &self.namespace, "describe", kind, name]).unwrap()
+        kubectl(&["-n", &self.namespace, "describe", kind, name])
     }
 
     pub(crate) fn delete(&self, kind: &str, name: &str) {
-        kubectl(&["-n", &self.namespace, "delete", "--timeout=30s", kind, name]).unwrap();
+        kubectl(&["-n", &self.namespace, "delete", "--timeout=30s", kind, name]);
     }
 
     /// Lets the operator work in the namespace of a tenant's runs.

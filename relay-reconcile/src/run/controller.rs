@@ -25,6 +25,8 @@ use crate::dependency::DependencyOf;
 use crate::unread::Unread;
 use crate::{Context, Error, Telemetry, telemetry, trim, unread};
 
+/// How many objects are listed at once: what a page takes in memory is taken for good.
+const PAGE: u32 = 100;
 /// How long one stays with a run after the last thing that happened to it.
 const PATIENCE: Duration = Duration::from_millis(5);
 
@@ -37,8 +39,8 @@ pub async fn controller(
     let (seen, pipeline_runs) = reflector::store();
     let reconciler = Arc::new(Reconciler::new(seen));
     let telemetry = &context.telemetry;
-    let ours = || watcher::Config::default().labels(annotation::RUN_ID);
-    let all = watcher::Config::default;
+    let ours = || watcher::Config::default().page_size(PAGE).labels(annotation::RUN_ID);
+    let all = || watcher::Config::default().page_size(PAGE);
 
     let mut news = News::default();
     let pipeline_runs = watcher(Api::<PipelineView>::all(client.clone()), ours())
@@ -114,7 +116,7 @@ pub async fn controller(
             |run, error, shared| failed(&run, error, &shared),
             shared,
         )
-        .for_each(|worked| future::ready(telemetry::note(worked)))
+        .for_each(|worked| async { telemetry::note(worked) })
         .await;
 }
 

@@ -12,7 +12,7 @@ use crate::{Context, unread};
 
 /// A run of which there is as much as its reconciles look at: of one that has ended or is being
 /// deleted, neither what it was given nor what came of its steps.
-fn read(run: &Unread<Run>) -> Result<Run, (Run, serde_json::Error)> {
+fn read(run: &Unread<Run>) -> Result<Run, Box<Refused>> {
     let mut read = Run { metadata: run.metadata.clone(), ..Run::default() };
     match run.status::<RunStatus>() {
         Ok(status) => read.status = status,
@@ -29,8 +29,14 @@ fn read(run: &Unread<Run>) -> Result<Run, (Run, serde_json::Error)> {
     }
     match run.spec::<RunSpec>() {
         Ok(spec) => Ok(Run { spec, ..read }),
-        Err(error) => Err((read, error)),
+        Err(error) => Err(Box::new(Refused { run: read, error })),
     }
+}
+
+/// A run that cannot be read, as far as it can, and why.
+struct Refused {
+    run: Run,
+    error: serde_json::Error,
 }
 
 /// What a watch tells, with the run read. One that cannot be read is told so, and left alone.
@@ -38,18 +44,18 @@ pub(super) async fn take_in(context: &Context, event: Event<Unread<Run>>) -> Opt
     let mut refused = None;
     let event = unread::read(event, |run| match read(&run) {
         Ok(run) => Some(run),
-        Err(run_and_error) => {
-            refused = Some(run_and_error);
+        Err(wrong) => {
+            refused = Some(wrong);
             None
         }
     });
-    if let Some((run, error)) = refused {
-        refuse(context, &run, &error).await;
+    if let Some(refused) = refused {
+        refuse(context, &refused).await;
     }
     event
 }
 
-async fn refuse(context: &Context, run: &Run, error: &serde_json::Error) {
+async fn refuse(context: &Context, Refused { run, error }: &Refused) {
     let note = format!("the run cannot be read: {error}");
     let before = run.status.clone().unwrap_or_default();
     // One that has started goes on as it was read before.

@@ -32,7 +32,6 @@ impl Events {
     /// Events in the name of this instance, and the work of publishing them, which goes on until
     /// all copies of the first are gone. What is told of an object again counts up the Event that
     /// is there.
-    #[must_use]
     pub fn new(client: Client, instance: &str) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (sender, mut told) = mpsc::channel::<(Event, ObjectReference)>(BACKLOG);
         let controller = FIELD_MANAGER.to_owned();

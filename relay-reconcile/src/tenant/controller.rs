@@ -57,7 +57,7 @@ pub async fn controller(
             |tenant, error, shared| failed(&tenant, error, &shared),
             Arc::new(Shared { context, failures: Failures::default() }),
         )
-        .for_each(|worked| future::ready(telemetry::note(worked)))
+        .for_each(|worked| async { telemetry::note(worked) })
         .await;
 }
 

@@ -58,9 +58,9 @@ pub(crate) struct Options {
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) kube_calls_per_second: Given<u32>,
 
-    /// The metadata API, as steps reach it
-    /// [default: http://relay-metadata-api.NAMESPACE.svc.cluster.local, in the operator's namespace]
-    #[arg(long, value_name = "URL", env = "RELAY_OPERATOR_METADATA_API_URL", verbatim_doc_comment)]
+    /// The address of the metadata API for steps [default: that of the Service relay-metadata-api
+    /// in the operator's namespace]
+    #[arg(long, value_name = "URL", env = "RELAY_OPERATOR_METADATA_API_URL")]
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) metadata_api_url: Given<String>,
 

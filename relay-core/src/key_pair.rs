@@ -22,6 +22,9 @@ pub enum KeyError {
         /// The key's id.
         id: String,
     },
+    /// No key could be made.
+    #[error("the system has no randomness to make a key of")]
+    Generate,
 }
 
 /// A private key: Ed25519, or P-256 for `ES256`, or RSA for `RS512`. The kind of a key decides its

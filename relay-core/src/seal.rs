@@ -8,7 +8,8 @@ use aes_gcm::aead::{Aead as _, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit as _, Nonce};
 use async_trait::async_trait;
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Encrypts tokens for one namespace and decrypts them again.
@@ -74,6 +75,17 @@ impl SealKeys {
     }
 }
 
+/// The key in a file or an entry of a Secret: 32 bytes, or base64 of them.
+#[must_use]
+pub fn key_of(bytes: &[u8]) -> Option<[u8; 32]> {
+    if let Ok(raw) = bytes.try_into() {
+        return Some(raw);
+    }
+    let text = std::str::from_utf8(bytes).ok()?;
+    let decoded = Zeroizing::new(STANDARD.decode(text.trim()).ok()?);
+    decoded.as_slice().try_into().ok()
+}
+
 impl fmt::Debug for SealKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("SealKeys").field(&self.0.keys()).finish()
@@ -128,6 +140,21 @@ mod tests {
         let newer = both.seal("uid", &token).await.unwrap();
         assert!(newer.starts_with("relay:v1:2026:"));
         assert!(matches!(old.unseal("uid", &newer).await, Err(SealError::Refused)));
+    }
+
+    #[test]
+    fn keys_come_raw_or_as_base64() {
+        let encoded = format!("{}\n", STANDARD.encode([7; 32]));
+        let cases: [(&[u8], Option<[u8; 32]>); 5] = [
+            (&[7; 32], Some([7; 32])),
+            (encoded.as_bytes(), Some([7; 32])),
+            (&[7; 31], None),
+            (b"", None),
+            (b"c2hvcnQ=", None),
+        ];
+        for (bytes, key) in cases {
+            assert_eq!(key_of(bytes), key, "{bytes:?}");
+        }
     }
 
     #[tokio::test]

@@ -20,7 +20,7 @@ use relay_core::{
 use relay_metadata::{ConfigMapStores, Router, TokenAuthenticator};
 use relay_model::tekton::{self, APPROVAL, CustomRun};
 use relay_model::v1beta1::{self, RunStatus};
-use relay_reconcile::{Context, Settings};
+use relay_reconcile::{Context, Settings, Telemetry};
 use relay_store::ConfigMaps;
 use serde_json::json;
 use tempfile::TempDir;
@@ -166,6 +166,7 @@ impl Engine {
             sealer: Arc::clone(&sealer),
             secrets: Arc::clone(&self.secrets),
             clock: Arc::clone(&self.clock),
+            telemetry: Telemetry::default(),
         });
 
         let (output_sender, output) = mpsc::channel(BACKLOG);

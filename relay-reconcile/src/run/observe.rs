@@ -26,6 +26,7 @@ use crate::{Context, Error};
 #[derive(Clone, Debug, Resource, Serialize, Deserialize)]
 #[resource(inherit = PipelineRun)]
 pub(super) struct PipelineView {
+    #[serde(deserialize_with = "crate::unread::metadata")]
     pub(super) metadata: ObjectMeta,
     #[serde(default)]
     pub(super) spec: PipelineViewSpec,
@@ -45,6 +46,7 @@ pub(super) struct PipelineViewSpec {
 #[derive(Clone, Debug, Resource, Serialize, Deserialize)]
 #[resource(inherit = TaskRun)]
 pub(super) struct TaskView {
+    #[serde(deserialize_with = "crate::unread::metadata")]
     pub(super) metadata: ObjectMeta,
     #[serde(default)]
     pub(super) status: TaskRunStatus,

@@ -4,8 +4,6 @@ use std::error::Error as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use kube::config::AuthInfo;
 use kube::{Client, Config};
 use relay_core::{SealKeys, SystemClock, TokenSealer, VerifyingKeys};
@@ -142,13 +140,7 @@ fn seal_keys(directory: &Path) -> Result<SealKeys, Failure> {
         let wrong = || {
             Failure(format!("the key {id:?} to unseal with is not 32 bytes, nor base64 of them"))
         };
-        let raw = <[u8; 32]>::try_from(bytes.as_slice()).ok();
-        let encoded = || {
-            let text = std::str::from_utf8(&bytes).ok()?;
-            let decoded = Zeroizing::new(STANDARD.decode(text.trim()).ok()?);
-            <[u8; 32]>::try_from(decoded.as_slice()).ok()
-        };
-        keys.push((id.clone(), raw.or_else(encoded).ok_or_else(wrong)?));
+        keys.push((id.clone(), relay_core::seal::key_of(&bytes).ok_or_else(wrong)?));
     }
     Ok(SealKeys::new(keys))
 }

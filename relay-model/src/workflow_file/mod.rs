@@ -124,6 +124,14 @@ pub struct Container {
     pub env: BTreeMap<String, Value>,
 }
 
+impl Container {
+    /// Whether the step runs what its image starts, since it names nothing else.
+    #[must_use]
+    pub fn runs_image(&self) -> bool {
+        self.input.is_empty() && self.input_file.is_none() && self.command.is_none()
+    }
+}
+
 /// Where a script is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputFile {

@@ -190,7 +190,7 @@ async fn relay() -> u8 {
     let out = globals.out;
     match command {
         Command::Run(options) | Command::Dev(Dev::Workflow(DevWorkflow::Run(options))) => {
-            run::run(&options, globals).await
+            run::run(options.into(), globals).await
         }
         Command::Validate(options) | Command::Workflow(Workflow::Validate(options)) => {
             validate::validate(&options, out)

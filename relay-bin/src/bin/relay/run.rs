@@ -1,13 +1,17 @@
 //! `relay run`.
 
-use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use relay_core::Value;
 use relay_local::{Engine, EngineError, Event, EventKind};
+use relay_model::workflow_file::Finding;
+use tokio::sync::oneshot;
 
+use crate::echo::Typing;
 use crate::follow::{Followed, follow};
 use crate::preparation::{Prepared, Unprepared, prepare};
 use crate::screen::{Screen, Terminal};
@@ -17,8 +21,11 @@ use crate::{Globals, Out, print, summary};
 
 /// Nothing was started.
 const NOT_STARTED: u8 = 2;
-/// A second signal, or one to quit, came before the steps had ended.
+/// A signal came before anything was started, or a second one, or one to quit, before the steps had
+/// ended.
 const CANCELLED: u8 = 130;
+/// What the run wrote is lost, and with it how far it got.
+const UNWRITTEN: u8 = 1;
 
 /// What `relay run` is told.
 #[derive(Debug, Args)]
@@ -119,9 +126,19 @@ fn duration(text: &str) -> Result<SignedDuration, String> {
 }
 
 /// Runs a file; the exit code.
-pub(crate) async fn run(options: &Options, globals: Globals) -> u8 {
+pub(crate) async fn run(options: Arc<Options>, globals: Globals) -> u8 {
+    // From here on a signal ends what was started, and not just this program.
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return failed(&error),
+    };
+    let typing = Typing::keep();
+    let prepared = tokio::select! {
+        prepared = prepare_apart(Arc::clone(&options), globals.yes) => prepared,
+        _ = signals.next() => Err(Unprepared::Interrupted),
+    };
     let out = globals.out;
-    let (prepared, warnings) = match prepare(options, globals.yes).await {
+    let (prepared, warnings) = match prepared {
         Ok(prepared) => prepared,
         Err(unprepared) => {
             match unprepared {
@@ -130,6 +147,10 @@ pub(crate) async fn run(options: &Options, globals: Globals) -> u8 {
                     // There is nobody left to tell that nobody reads.
                     let _ = print::run_findings(&file, &findings, out);
                 }
+                Unprepared::Interrupted => {
+                    typing.give_up();
+                    return CANCELLED;
+                }
             }
             return NOT_STARTED;
         }
@@ -137,29 +158,55 @@ pub(crate) async fn run(options: &Options, globals: Globals) -> u8 {
     let file = options.file().display().to_string();
     let _ = print::run_findings(&file, &warnings, out);
     if prepared.outline.steps.is_empty() {
-        let _ = match out {
-            Out::Text => writeln!(io::stderr(), "nothing to do: the workflow has no steps"),
+        let written = match out {
+            Out::Text => {
+                // There is nobody left to tell that standard error is gone.
+                let _ = writeln!(io::stderr(), "nothing to do: the workflow has no steps");
+                Ok(())
+            }
             Out::Json => writeln!(io::stdout(), "{}", summary::nothing_to_do(Timestamp::now())),
         };
-        return 0;
+        return unwritten(written.err()).unwrap_or(0);
     }
-    match carry_out(prepared, options, globals).await {
-        Ok(code) => code,
-        Err(error) => {
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-            print::error(&format!("{error}{}", cause.unwrap_or_default()));
-            match error {
-                EngineError::Lost => 1,
-                _ => NOT_STARTED,
-            }
-        }
+    let done = carry_out(prepared, &options, globals, &mut signals).await;
+    done.unwrap_or_else(|error| failed(&error))
+}
+
+/// Tells an error of the engine; the exit code.
+fn failed(error: &EngineError) -> u8 {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    print::error(&format!("{error}{}", cause.unwrap_or_default()));
+    match error {
+        EngineError::Lost => 1,
+        _ => NOT_STARTED,
     }
+}
+
+/// Prepares on a thread of its own: files and what is typed may be waited for in ways that cannot be
+/// given up, and must not hold up the answer to a signal.
+async fn prepare_apart(
+    options: Arc<Options>,
+    yes: bool,
+) -> Result<(Prepared, Vec<Finding>), Unprepared> {
+    let (done, prepared) = oneshot::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let prepared = match runtime {
+            Ok(runtime) => runtime.block_on(prepare(&options, yes)),
+            Err(error) => Err(Unprepared::Message(format!("could not start: {error}"))),
+        };
+        // Fails when nobody waits any more.
+        drop(done.send(prepared));
+    });
+    let lost = |_| Err(Unprepared::Message("the preparation was lost".to_owned()));
+    prepared.await.unwrap_or_else(lost)
 }
 
 async fn carry_out(
     prepared: Prepared,
     options: &Options,
     globals: Globals,
+    signals: &mut Signals,
 ) -> Result<u8, EngineError> {
     let out = globals.out;
     let ni = std::env::current_exe().map_err(|source| EngineError::Machine {
@@ -170,25 +217,29 @@ async fn carry_out(
     for (image, program) in &options.images {
         engine = engine.with_image(image, program);
     }
-    // From here on a signal ends what was started, and not just this program.
-    let mut signals = Signals::new()?;
+    // Dropped after the run.
+    let adoption = relay_local::executor::adopt_orphans();
+    if let Err(error) = &adoption {
+        tracing::warn!(%error, "a process that leaves its step will outlive it");
+    }
     let mut run = engine.start(prepared.submission.clone()).await?;
     let name = run.name().to_owned();
     let talks = globals.debug || std::env::var_os("RELAY_LOG").is_some();
     let terminal = Terminal::detect(out, talks);
     let screen = Screen::new(&prepared.outline, out, terminal);
-    let followed = follow(&mut run, &mut signals, screen, &prepared, options.asks()).await?;
-    let Some(Followed { times, last }) = followed else { return Ok(CANCELLED) };
+    let followed = follow(&mut run, signals, screen, &prepared, options.asks()).await?;
+    let Some(Followed { times, last, unwritten }) = followed else { return Ok(CANCELLED) };
     let finished = run.finish().await?;
     let (outcome, status) = (finished.outcome, &finished.status);
     let summary = Summary { outcome, status, times: &times };
-    // There is nobody left to tell that nobody reads.
-    let _ = match out {
+    let written = match out {
         Out::Text => {
             let stderr = &mut BufWriter::new(io::stderr().lock());
-            summary
+            // There is nobody left to tell that standard error is gone.
+            let _ = summary
                 .text(&name, &prepared.outline, terminal.stderr, stderr)
-                .and_then(|()| stderr.flush())
+                .and_then(|()| stderr.flush());
+            Ok(())
         }
         Out::Json => {
             let message = String::new();
@@ -198,5 +249,13 @@ async fn carry_out(
             writeln!(io::stdout().lock(), "{}", summary.json(print::event_json(&last)))
         }
     };
-    Ok(outcome.exit_code())
+    Ok(self::unwritten(unwritten.or(written.err())).unwrap_or(outcome.exit_code()))
+}
+
+/// Tells that standard output could not be written; the exit code. Nobody is told who has stopped
+/// reading.
+fn unwritten(problem: Option<io::Error>) -> Option<u8> {
+    let problem = problem.filter(|problem| problem.kind() != ErrorKind::BrokenPipe)?;
+    print::error(&format!("standard output could not be written: {problem}"));
+    Some(UNWRITTEN)
 }

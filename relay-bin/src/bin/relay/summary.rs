@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::advice::advice;
 use crate::duration::short;
 use crate::outline::Outline;
+use crate::print;
 use crate::screen::{Paint, one_line};
 
 /// What stands in the place of an output that is to be kept out of sight.
@@ -174,6 +175,16 @@ pub(crate) fn nothing_to_do(time: Timestamp) -> Value {
         "durationMs": 0,
         "steps": [],
     })
+}
+
+/// The last event of a run that was left before it had ended, for programs: what became of its steps
+/// nobody waited for.
+pub(crate) fn left(event: &Event) -> Value {
+    let mut last = print::event_json(event);
+    if let Value::Object(members) = &mut last {
+        members.insert("steps".to_owned(), json!([]));
+    }
+    last
 }
 
 fn milliseconds(duration: SignedDuration) -> u64 {

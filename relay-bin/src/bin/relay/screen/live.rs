@@ -121,7 +121,7 @@ impl View for Live {
                 self.tree.cancel();
                 return self.draw();
             }
-            Message::Tick => {}
+            Message::Left(_) | Message::Tick => {}
         }
         let is_due = self.drawn.is_none_or(|drawn| drawn.elapsed() >= INTERVAL);
         if is_due || self.lines.len() >= LOG { self.draw() } else { Ok(()) }

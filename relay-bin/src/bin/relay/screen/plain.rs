@@ -62,7 +62,7 @@ impl View for Plain {
                 self.question = Question::None;
                 if answer.is_none() { prompt("\n") } else { Ok(()) }
             }
-            Message::Cancelling | Message::Tick => Ok(()),
+            Message::Cancelling | Message::Left(_) | Message::Tick => Ok(()),
         }
     }
 

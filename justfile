@@ -21,7 +21,7 @@ doc:
 
 # Ring 3: the same suites against the API server of $KUBECONFIG.
 cluster:
-    cargo test -p kube-memory -p relay-metadata -p relay-reconcile --locked -- --ignored
+    cargo test -p kube-memory -p relay-bin -p relay-metadata -p relay-reconcile --locked -- --ignored
 
 # Licences, versions and origins of dependencies, with cargo-deny; `just deny advisories` asks the
 # network for known flaws.

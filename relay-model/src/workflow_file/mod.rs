@@ -26,7 +26,7 @@ use relay_core::{Expression, Value};
 
 pub use convert::{PrintError, Resources};
 pub use drawing::Drawing;
-pub use finding::{Code, Finding, Level, Related};
+pub use finding::{Code, Finding, Level, Related, suggestion};
 pub use graph::{Dependency, Origin};
 pub use render::{Style, render};
 pub use resources::ResourceSet;
@@ -57,6 +57,8 @@ pub struct WorkflowFile {
     pub holds_resources: bool,
     /// The resources that are run, where the file holds a Workflow in that form.
     pub resources: Option<Box<ResourceSet>>,
+    /// The resources of a file that is in that form, triggers too, as they are written.
+    pub documents: Vec<Value>,
 }
 
 /// What reading a text came to.

@@ -46,6 +46,22 @@ pub(crate) fn advice(
     Some(advice)
 }
 
+/// The same for the steps of a run in a cluster.
+pub(crate) fn cluster_advice(run: &str) -> impl Fn(&str, bool, &str, &str) -> Option<String> {
+    move |step: &str, failed: bool, reason: &str, _: &str| match reason {
+        "Failed" | "TimedOut" => Some(format!("see what {step:?} wrote: relay logs {run} {step}")),
+        "EvaluationError" | "OutputMissing" => {
+            Some(format!("change the condition of step {step:?}, or what it refers to"))
+        }
+        "Expired" => Some(format!(
+            "answer {step:?} in time next time: relay approve RUN {step}, or relay reject RUN {step}"
+        )),
+        "Cancelled" => None,
+        _ if failed => Some(format!("see its pod: relay logs {run} {step}")),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,16 +1,17 @@
 //! `relay run`.
 
-use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use relay_core::Value;
-use relay_local::{Engine, EngineError, Event, EventKind};
+use relay_local::{Engine, EngineError, Event, EventKind, Phase};
 use relay_model::workflow_file::Finding;
 use tokio::sync::oneshot;
 
+use crate::advice::advice;
 use crate::echo::Typing;
 use crate::follow::{Followed, follow};
 use crate::preparation::{Prepared, Unprepared, prepare};
@@ -80,14 +81,14 @@ impl Options {
     }
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write NAME=VALUE; the value may be empty".to_owned()),
     }
 }
 
-fn json_pair(text: &str) -> Result<(String, Value), String> {
+pub(crate) fn json_pair(text: &str) -> Result<(String, Value), String> {
     let (name, json) = pair(text)?;
     let value = Value::from_json(&json).map_err(|error| format!("not JSON: {error}"))?;
     Ok((name, value))
@@ -224,31 +225,22 @@ async fn carry_out(
     }
     let mut run = engine.start(prepared.submission.clone()).await?;
     let name = run.name().to_owned();
-    let talks = globals.debug || std::env::var_os("RELAY_LOG").is_some();
-    let terminal = Terminal::detect(out, talks);
+    let terminal = Terminal::detect(out, globals.talks());
     let screen = Screen::new(&prepared.outline, out, terminal);
     let followed = follow(&mut run, signals, screen, &prepared, options.asks()).await?;
     let Some(Followed { times, last, unwritten }) = followed else { return Ok(CANCELLED) };
     let finished = run.finish().await?;
     let (outcome, status) = (finished.outcome, &finished.status);
-    let summary = Summary { outcome, status, times: &times };
-    let written = match out {
-        Out::Text => {
-            let stderr = &mut BufWriter::new(io::stderr().lock());
-            // There is nobody left to tell that standard error is gone.
-            let _ = summary
-                .text(&name, &prepared.outline, terminal.stderr, stderr)
-                .and_then(|()| stderr.flush());
-            Ok(())
-        }
-        Out::Json => {
-            let message = String::new();
-            let last = last.unwrap_or_else(|| {
-                Event::new(Timestamp::now(), name, EventKind::Finished { outcome, message })
-            });
-            writeln!(io::stdout().lock(), "{}", summary.json(print::event_json(&last)))
-        }
+    let summary = Summary { phase: Phase::Ended(outcome), status, times: &times };
+    let message = String::new();
+    let last = last.unwrap_or_else(|| {
+        Event::new(Timestamp::now(), name.as_str(), EventKind::Finished { outcome, message })
+    });
+    let advice = |step: &str, failed: bool, reason: &str, message: &str| {
+        advice(step, failed, reason, message, &prepared.outline.place(step))
     };
+    let last = print::event_json(&last);
+    let written = summary.print(&name, &advice, terminal.stderr, out, last);
     Ok(self::unwritten(unwritten.or(written.err())).unwrap_or(outcome.exit_code()))
 }
 

@@ -187,7 +187,7 @@ enum Command {
     #[command(subcommand)]
     Workflow(Workflow),
     /// Show the runs of a cluster, or one of them
-    #[command(after_help = STATUS_EXAMPLES)]
+    #[command(alias = "list", after_help = STATUS_EXAMPLES)]
     Status(cluster::Status),
     /// Print what the steps of a run in a cluster wrote
     ///

@@ -105,7 +105,7 @@ fn program(text: &str) -> Result<(String, PathBuf), String> {
 }
 
 /// How long something may take.
-fn limit(text: &str) -> Result<SignedDuration, String> {
+pub(crate) fn limit(text: &str) -> Result<SignedDuration, String> {
     let limit = duration(text)?;
     if limit.is_positive() {
         return Ok(limit);
@@ -114,7 +114,7 @@ fn limit(text: &str) -> Result<SignedDuration, String> {
 }
 
 /// How long something is waited for, which may be not at all.
-fn wait(text: &str) -> Result<SignedDuration, String> {
+pub(crate) fn wait(text: &str) -> Result<SignedDuration, String> {
     let wait = duration(text)?;
     if wait.is_negative() {
         return Err("it must not be negative; 0s does not wait at all".to_owned());

@@ -46,7 +46,16 @@ impl Shown {
     }
 }
 
-/// Tells what happens to a run until it has ended, and gives its last status.
+/// What was seen of a run.
+#[derive(Debug)]
+pub(super) struct Followed {
+    /// Its last status.
+    pub(super) status: RunStatus,
+    /// What could not be read of its logs, and why.
+    pub(super) unread: Vec<String>,
+}
+
+/// Tells what happens to a run until it has ended.
 pub(super) struct Follower {
     cluster: Cluster,
     run: String,
@@ -56,6 +65,7 @@ pub(super) struct Follower {
     tails: HashMap<String, JoinHandle<()>>,
     /// The steps whose end was told.
     ended: HashSet<String>,
+    unread: Vec<String>,
     pieces: (mpsc::Sender<Piece>, mpsc::Receiver<Piece>),
     events: mpsc::Sender<Event>,
 }
@@ -81,13 +91,14 @@ impl Follower {
             approvals,
             tails: HashMap::new(),
             ended: HashSet::new(),
+            unread: Vec::new(),
             pieces: mpsc::channel(BACKLOG),
             events,
         };
         (follower, told)
     }
 
-    pub(super) async fn run(mut self) -> Result<RunStatus, Problem> {
+    pub(super) async fn run(mut self) -> Result<Followed, Problem> {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", self.run));
         let changes = watcher(self.cluster.runs(), config).default_backoff();
         let mut changes = std::pin::pin!(changes.into_stream());
@@ -98,7 +109,8 @@ impl Follower {
                     Some(Ok(Change::InitApply(run) | Change::Apply(run))) => {
                         (failures, was_seen) = (0, true);
                         if let Some(status) = self.seen(&run).await {
-                            return Ok(status);
+                            let unread = std::mem::take(&mut self.unread);
+                            return Ok(Followed { status, unread });
                         }
                     }
                     Some(Ok(Change::InitDone)) if !was_seen => return Err(self.gone()),
@@ -165,10 +177,9 @@ impl Follower {
         let (pods, to) = (Pods::of(&self.cluster, run), self.pieces.0.clone());
         let name = step.to_owned();
         let tail = tokio::spawn(async move {
-            if let Err(problem) = pods.follow(&name, &to).await {
-                tracing::warn!(step = name, %problem, "the log of a step is not whole");
-            }
-            drop(to.send(Piece::End(name)).await);
+            let read = pods.follow(&name, &to).await;
+            // Fails when nobody listens any more.
+            drop(to.send(Piece::End(name, read.err())).await);
         });
         self.tails.insert(step.to_owned(), tail);
     }
@@ -188,7 +199,7 @@ impl Follower {
         loop {
             tokio::select! {
                 Some(piece) = self.pieces.1.recv() => {
-                    let is_last = matches!(&piece, Piece::End(ended) if ended == step);
+                    let is_last = matches!(&piece, Piece::End(ended, _) if ended == step);
                     self.piece(piece).await;
                     if is_last {
                         return;
@@ -197,6 +208,7 @@ impl Follower {
                 () = &mut late => {
                     // Its pod is gone, or never came.
                     tail.abort();
+                    self.unread.push(format!("step {step:?} has no log: its pod is not there"));
                     return;
                 }
             }
@@ -204,7 +216,13 @@ impl Follower {
     }
 
     async fn piece(&mut self, piece: Piece) {
-        let Piece::Output(step, bytes) = piece else { return };
+        let (step, bytes) = match piece {
+            Piece::Output(step, bytes) => (step, bytes),
+            Piece::End(_, problem) => {
+                self.unread.extend(problem.map(|problem| problem.to_string()));
+                return;
+            }
+        };
         // The API does not tell the streams of a container apart.
         let news = News::Output { stream: Stream::Stdout, bytes };
         let news = StepNews { run: self.run.as_str().into(), step: step.as_str().into(), news };

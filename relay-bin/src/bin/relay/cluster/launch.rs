@@ -3,15 +3,17 @@
 use std::io::{self, Write as _};
 
 use clap::Args;
+use jiff::SignedDuration;
 use kube::ResourceExt as _;
 use kube::api::PostParams;
 use relay_core::Value;
+use relay_model::annotation;
 use relay_model::v1beta1::{Run, Workflow};
 use serde_json::json;
 
 use super::follow::Shown;
 use super::{Cluster, MANAGER, Problem, screen};
-use crate::run::{json_pair, pair};
+use crate::run::{json_pair, limit, pair, wait};
 use crate::{Globals, Out, print};
 
 /// Nothing was started.
@@ -28,6 +30,15 @@ pub(crate) struct Options {
     /// The value of a parameter as JSON, of any type
     #[arg(long = "parameter-json", value_name = "NAME=JSON", value_parser = json_pair)]
     typed_parameters: Vec<(String, Value)>,
+    /// How long the run may take, such as 1h30m
+    #[arg(long, value_name = "DURATION", value_parser = limit, allow_hyphen_values = true)]
+    timeout: Option<SignedDuration>,
+    /// How long each step may take
+    #[arg(long, value_name = "DURATION", value_parser = limit, allow_hyphen_values = true)]
+    step_timeout: Option<SignedDuration>,
+    /// How long an approval waits
+    #[arg(long, value_name = "DURATION", value_parser = wait, allow_hyphen_values = true)]
+    approval_timeout: Option<SignedDuration>,
     /// Wait for the end of the run, and end with its exit code
     #[arg(short, long)]
     wait: bool,
@@ -86,7 +97,15 @@ pub(super) async fn create(
     })?;
     let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
     let failed = Problem::api(format!("create a run of workflow {:?}", options.workflow));
-    let run = cluster.runs().create(&params, &workflow.start(values)).await;
+    let mut run = workflow.start(values);
+    let limits = [
+        (annotation::TIMEOUT, options.timeout),
+        (annotation::STEP_TIMEOUT, options.step_timeout),
+        (annotation::APPROVAL_TIMEOUT, options.approval_timeout),
+    ];
+    let limits = limits.into_iter().filter_map(|(key, limit)| Some((key, limit?)));
+    run.annotations_mut().extend(limits.map(|(key, limit)| (key.to_owned(), format!("{limit:#}"))));
+    let run = cluster.runs().create(&params, &run).await;
     let run = run.map_err(|error| failed(error).to_string())?;
     Ok((workflow, run))
 }

@@ -10,7 +10,7 @@ use relay_model::v1beta1::{Run, RunStatus, Workflow};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::follow::{Follower, Shown};
+use super::follow::{Followed, Follower, Shown};
 use super::{Cluster, Problem};
 use crate::advice::cluster_advice;
 use crate::outline::Outline;
@@ -72,7 +72,11 @@ async fn watch(
         following.abort();
     }
     match following.await {
-        Ok(status) => Ok(Some((status?, times, written))),
+        Ok(followed) => {
+            let Followed { status, unread } = followed?;
+            unread.iter().for_each(|what| print::note(what));
+            Ok(Some((status, times, written)))
+        }
         Err(_) => Ok(Some((run.status.clone().unwrap_or_default(), times, written))),
     }
 }

@@ -29,8 +29,8 @@ pub(super) struct Pods {
 #[derive(Debug)]
 pub(super) enum Piece {
     Output(String, Bytes),
-    /// There will be no more of this step.
-    End(String),
+    /// There will be no more of this step; why, if there should be.
+    End(String, Option<Problem>),
 }
 
 impl Pods {

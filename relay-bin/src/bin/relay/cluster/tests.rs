@@ -61,11 +61,22 @@ impl World {
         let service = tower::service_fn(move |request: http::Request<Body>| {
             let path = request.uri().path().to_owned();
             let pod = path.strip_suffix("/log").and_then(|path| path.rsplit('/').next());
-            let log = pod.map(|pod| known.lock().unwrap().get(pod).copied().unwrap_or_default());
+            let log = pod.map(|pod| known.lock().unwrap().get(pod).copied());
             let memory = memory.clone();
             async move {
                 match log {
-                    Some(text) => Ok(http::Response::new(Either::Left(Full::<Bytes>::from(text)))),
+                    Some(Some(text)) => {
+                        Ok(http::Response::new(Either::Left(Full::<Bytes>::from(text))))
+                    }
+                    Some(None) => {
+                        let refused = json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
+                            "status": "Failure", "code": 403, "reason": "Forbidden",
+                            "message": "pods/log is forbidden"});
+                        let mut refused =
+                            http::Response::new(Either::Left(refused.to_string().into()));
+                        *refused.status_mut() = http::StatusCode::FORBIDDEN;
+                        Ok(refused)
+                    }
                     None => {
                         let (parts, body) = memory.oneshot(request).await?.into_parts();
                         Ok::<_, std::io::Error>(http::Response::from_parts(
@@ -158,7 +169,7 @@ impl World {
     }
 
     /// Makes the pod of a step, with what it has written.
-    async fn pod(&self, run: &str, step: &str, log: &'static str) {
+    async fn pod(&self, run: &str, step: &str, log: impl Into<Option<&'static str>>) {
         let name = format!("{run}-{step}-pod");
         let pod = json!({
             "apiVersion": "v1",
@@ -174,7 +185,9 @@ impl World {
             "name": "step-step", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"terminated": {"exitCode": 0}},
         }]}});
-        self.logs.lock().unwrap().insert(name.clone(), log);
+        if let Some(log) = log.into() {
+            self.logs.lock().unwrap().insert(name.clone(), log);
+        }
         let api: Api<k8s_openapi::api::core::v1::Pod> =
             Api::default_namespaced(self.cluster.client.clone());
         api.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
@@ -368,7 +381,8 @@ async fn a_run_is_followed_answered_and_seen() {
             "failed",
         ]
     );
-    assert!(following.await.unwrap().unwrap().is_completed());
+    let followed = following.await.unwrap().unwrap();
+    assert!(followed.status.is_completed() && followed.unread.is_empty(), "{followed:?}");
     let status = world.status(&[&name], Out::Text).await.unwrap();
     let advice = format!("next: see what \"ship\" wrote: relay logs {name} ship\n");
     assert!(status.ends_with(&advice), "{status}");
@@ -381,6 +395,20 @@ async fn a_run_is_followed_answered_and_seen() {
     assert_eq!(world.ask(late).await.unwrap_err(), ended);
     let target: Target = parse(&[&name]);
     assert_eq!(world.ask(Asked::Cancel(&target)).await.unwrap_err(), ended);
+}
+
+#[tokio::test]
+async fn a_log_that_may_not_be_read_is_missed() {
+    let world = World::running();
+    world.apply("steps: [{name: a, image: x, input: ['true']}]", &[]).await.unwrap();
+    let run = world.launch(&["deploy", "--step-timeout", "90s"]).await.unwrap();
+    assert_eq!(run.annotations()[annotation::STEP_TIMEOUT], "1m 30s");
+    world.pod(&run.name_any(), "a", None).await;
+    let (follower, mut events) = Follower::new(&world.cluster, &run, None, Shown::All);
+    let following = tokio::spawn(follower.run());
+    while events.recv().await.is_some() {}
+    let unread = following.await.unwrap().unwrap().unread;
+    assert_eq!(unread, ["could not read the log of step \"a\": pods/log is forbidden"]);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::world::{Ran, World};
@@ -79,9 +81,25 @@ async fn a_workflow_from_its_file_to_the_end_of_its_runs() {
     assert_eq!(made["namespace"], world.namespace.as_str());
     let run = made["run"].as_str().unwrap();
     until(&world, "waiting").await;
+    // Whoever stops looking does not end it.
+    for arguments in [&["logs", run, "-f"][..], &["workflow", "run", "deploy", "--wait"]] {
+        let looking = world.spawn(arguments);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        kill(Pid::from_raw(i32::try_from(looking.id()).unwrap()), Signal::SIGINT).unwrap();
+        let left = tokio::task::spawn_blocking(|| looking.wait_with_output().unwrap().into());
+        let left: Ran = left.await.unwrap();
+        assert_eq!(left.code, 130, "{left:?}");
+        assert!(!left.stderr.contains("error"), "{left:?}");
+    }
+    let list = world.relay(&["status", "--out", "json"]).await;
+    let list: Vec<Value> = serde_json::from_str(&list.stdout).unwrap();
+    let other = list.iter().find(|other| other["state"] == "waiting" && other["run"] != run);
+    let other = other.unwrap()["run"].as_str().unwrap();
+    assert_eq!(world.relay(&["cancel", other]).await.code, 0);
+    assert_eq!(until(&world, "cancelled").await, other);
     let cancelled = world.relay(&["cancel", run]).await;
     assert_eq!((cancelled.code, cancelled.stdout), (0, format!("run {run} is being cancelled\n")));
-    assert_eq!(until(&world, "cancelled").await, run);
+    until_of(&world, run, "cancelled").await;
     let late = world.relay(&["cancel", run]).await;
     assert_eq!((late.code, late.stderr), (1, format!("error: run {run:?} has ended already\n")));
 
@@ -95,19 +113,29 @@ async fn a_workflow_from_its_file_to_the_end_of_its_runs() {
     let list = world.relay(&["status"]).await;
     let states: Vec<_> =
         list.stdout.lines().map(|line| line.split_whitespace().nth(2).unwrap()).collect();
-    assert_eq!(states, ["STATE", "rejected", "cancelled", "failed"], "{}", list.stdout);
+    let expected = ["STATE", "rejected", "cancelled", "cancelled", "failed"];
+    assert_eq!(states, expected, "{}", list.stdout);
     world.end().await;
 }
 
-/// Waits until a run is in this state; its name.
+/// Waits until some run is in this state; its name.
 async fn until(world: &World, state: &str) -> String {
+    until_any(world, |run| run["state"] == state).await
+}
+
+/// Waits until this run is in this state.
+async fn until_of(world: &World, name: &str, state: &str) {
+    until_any(world, |run| run["run"] == name && run["state"] == state).await;
+}
+
+async fn until_any(world: &World, is_meant: impl Fn(&Value) -> bool) -> String {
     for _ in 0..300 {
         let list = world.relay(&["status", "--out", "json"]).await;
         let list: Vec<Value> = serde_json::from_str(&list.stdout).unwrap();
-        if let Some(run) = list.iter().find(|run| run["state"] == state) {
+        if let Some(run) = list.iter().find(|run| is_meant(run)) {
             return run["run"].as_str().unwrap().to_owned();
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("no run is {state}: {:?}", world.relay(&["status"]).await);
+    panic!("no run is as it should be: {:?}", world.relay(&["status"]).await);
 }

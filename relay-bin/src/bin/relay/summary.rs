@@ -14,6 +14,8 @@ use crate::duration::short;
 use crate::screen::{Paint, one_line};
 use crate::{Out, print};
 
+/// The reason for which a step goes on that waits for an answer.
+pub(crate) const ASKING: &str = "WaitingForApproval";
 /// What stands in the place of an output that is to be kept out of sight.
 const MASK: &str = "***";
 /// The longest value that is shown to people in full, in characters.
@@ -168,8 +170,10 @@ impl Summary<'_> {
         writeln!(out, "run {run} {word}{took}{why}")?;
         let advised = status.steps.iter().filter_map(|step| {
             let (reason, message) = cause(step);
-            let failed = self.state(step) == State::Failed;
-            advise(&step.name, failed, reason, message)
+            match self.state(step) {
+                State::Asking => advise(&step.name, false, ASKING, ""),
+                state => advise(&step.name, state == State::Failed, reason, message),
+            }
         });
         for advice in advised.take(ADVISED) {
             writeln!(out, "{} {}", paint.attention("next:"), one_line(&advice))?;

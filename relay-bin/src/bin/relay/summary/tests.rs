@@ -197,7 +197,8 @@ fn while_it_goes_on() {
     assert_eq!(
         String::from_utf8(out).unwrap(),
         "\ndone   succeeded  3.00s\nbusy   running    1m\nask    waiting    waits for an answer\n\
-         later  waiting\nrun r-1 waiting in 1m 1s (waiting for an answer: ask)\n"
+         later  waiting\nrun r-1 waiting in 1m 1s (waiting for an answer: ask)\n\
+         next: answer \"ask\": relay approve r-1 ask, or relay reject r-1 ask\n"
     );
     let states = summary.json(json!({}))["steps"].as_array().unwrap().clone();
     let states: Vec<_> = states.iter().map(|step| step["state"].as_str().unwrap()).collect();

@@ -1,6 +1,6 @@
 //! What people and programs see.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 
 use relay_local::{Event, EventKind, Stream};
 use relay_model::workflow_file::{Finding, Level};
@@ -13,6 +13,14 @@ use crate::files::Checked;
 pub(crate) fn error(message: &str) {
     // There is nobody left to tell that standard error is gone.
     let _ = writeln!(io::stderr(), "error: {message}");
+}
+
+/// Tells that standard output could not be written; the exit code. Nobody is told who has stopped
+/// reading.
+pub(crate) fn unwritten(problem: Option<io::Error>) -> Option<u8> {
+    let problem = problem.filter(|problem| problem.kind() != ErrorKind::BrokenPipe)?;
+    error(&format!("standard output could not be written: {problem}"));
+    Some(1)
 }
 
 /// Something good to know, past what programs read.

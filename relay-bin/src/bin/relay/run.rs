@@ -1,6 +1,6 @@
 //! `relay run`.
 
-use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,8 +25,6 @@ const NOT_STARTED: u8 = 2;
 /// A signal came before anything was started, or a second one, or one to quit, before the steps had
 /// ended.
 const CANCELLED: u8 = 130;
-/// What the run wrote is lost, and with it how far it got.
-const UNWRITTEN: u8 = 1;
 
 /// What `relay run` is told.
 #[derive(Debug, Args)]
@@ -167,7 +165,7 @@ pub(crate) async fn run(options: Arc<Options>, globals: Globals) -> u8 {
             }
             Out::Json => writeln!(io::stdout(), "{}", summary::nothing_to_do(Timestamp::now())),
         };
-        return unwritten(written.err()).unwrap_or(0);
+        return print::unwritten(written.err()).unwrap_or(0);
     }
     let done = carry_out(prepared, &options, globals, &mut signals).await;
     done.unwrap_or_else(|error| failed(&error))
@@ -241,13 +239,5 @@ async fn carry_out(
     };
     let last = print::event_json(&last);
     let written = summary.print(&name, &advice, terminal.stderr, out, last);
-    Ok(self::unwritten(unwritten.or(written.err())).unwrap_or(outcome.exit_code()))
-}
-
-/// Tells that standard output could not be written; the exit code. Nobody is told who has stopped
-/// reading.
-fn unwritten(problem: Option<io::Error>) -> Option<u8> {
-    let problem = problem.filter(|problem| problem.kind() != ErrorKind::BrokenPipe)?;
-    print::error(&format!("standard output could not be written: {problem}"));
-    Some(UNWRITTEN)
+    Ok(print::unwritten(unwritten.or(written.err())).unwrap_or(outcome.exit_code()))
 }

@@ -10,18 +10,21 @@ use kube::ResourceExt as _;
 use kube::runtime::watcher;
 use kube::runtime::{WatchStreamExt as _, watcher::Event as Change};
 use relay_local::executor::{News, StepNews};
-use relay_local::{Event, Masks, Narrator, Stream};
+use relay_local::{Event, Masks, Narrator, Phase, Stream};
 use relay_model::v1beta1::{Run, RunStatus, StepStatus, Workflow};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::tail::{Piece, Pods};
 use super::{Cluster, Problem};
+use crate::summary::ASKING;
 
 /// How many pieces of logs, and events, wait for a slow reader.
 const BACKLOG: usize = 64;
 /// How long the log of a step that has ended may take to come in.
 const LATE: Duration = Duration::from_secs(5);
+/// How long an operator may take to see a run.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How many failures in a row make it hopeless.
 const HOPELESS: usize = 5;
 
@@ -46,6 +49,14 @@ impl Shown {
     }
 }
 
+/// What there is to tell.
+#[derive(Debug)]
+pub(super) enum Told {
+    Event(Event),
+    /// What the run waits for before it can begin.
+    Note(String),
+}
+
 /// What was seen of a run.
 #[derive(Debug)]
 pub(super) struct Followed {
@@ -67,7 +78,9 @@ pub(super) struct Follower {
     ended: HashSet<String>,
     unread: Vec<String>,
     pieces: (mpsc::Sender<Piece>, mpsc::Receiver<Piece>),
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<Told>,
+    /// The note that was told last.
+    note: Option<String>,
 }
 
 impl Follower {
@@ -77,7 +90,7 @@ impl Follower {
         run: &Run,
         workflow: Option<&Workflow>,
         shown: Shown,
-    ) -> (Self, mpsc::Receiver<Event>) {
+    ) -> (Self, mpsc::Receiver<Told>) {
         let steps = workflow.map(|known| known.spec.steps.as_slice()).unwrap_or_default();
         let approvals = steps.iter().filter(|step| step.is_approval());
         let approvals: HashSet<_> = approvals.map(|step| step.name.clone()).collect();
@@ -94,6 +107,7 @@ impl Follower {
             unread: Vec::new(),
             pieces: mpsc::channel(BACKLOG),
             events,
+            note: None,
         };
         (follower, told)
     }
@@ -102,12 +116,20 @@ impl Follower {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", self.run));
         let changes = watcher(self.cluster.runs(), config).default_backoff();
         let mut changes = std::pin::pin!(changes.into_stream());
-        let (mut failures, mut was_seen) = (0, false);
+        let (mut failures, mut was_seen, mut is_pending) = (0, false, true);
+        let patience = tokio::time::sleep(PATIENCE);
+        let mut patience = std::pin::pin!(patience);
         loop {
             tokio::select! {
+                () = &mut patience, if is_pending => {
+                    is_pending = false;
+                    let run = &self.run;
+                    self.note(format!("no operator has taken up run {run} yet; is there one?")).await;
+                }
                 change = changes.next() => match change {
                     Some(Ok(Change::InitApply(run) | Change::Apply(run))) => {
                         (failures, was_seen) = (0, true);
+                        is_pending &= run.status.is_none();
                         if let Some(status) = self.seen(&run).await {
                             let unread = std::mem::take(&mut self.unread);
                             return Ok(Followed { status, unread });
@@ -137,6 +159,14 @@ impl Follower {
     /// Tells what is new; the status, if it is the last one.
     async fn seen(&mut self, run: &Run) -> Option<RunStatus> {
         let status = run.status.clone().unwrap_or_default();
+        match Phase::of(&status) {
+            // That is told as an event of the step.
+            Phase::Waiting { reason, .. } if reason == ASKING => {}
+            Phase::Waiting { message, .. } => {
+                self.note(format!("run {} waits: {message}", self.run)).await;
+            }
+            _ => {}
+        }
         // What a step wrote comes before its end, and its end before what follows from that.
         let is_new = |step: &&StepStatus| has_ended(step) && !self.ended.contains(&step.name);
         let mut over: Vec<_> = status.steps.iter().filter(is_new).collect();
@@ -235,7 +265,15 @@ impl Follower {
         let only_logs = matches!(self.shown, Shown::Logs(_));
         for event in events.into_iter().filter(|event| !only_logs || is_output(event)) {
             // Fails when nobody listens any more, and then this is dropped soon.
-            drop(self.events.send(event).await);
+            drop(self.events.send(Told::Event(event)).await);
+        }
+    }
+
+    /// Tells what a run waits for, once.
+    async fn note(&mut self, note: String) {
+        if self.note.as_ref() != Some(&note) {
+            self.note = Some(note.clone());
+            drop(self.events.send(Told::Note(note)).await);
         }
     }
 }

@@ -69,7 +69,7 @@ pub(crate) async fn launch(cluster: &Cluster, options: &Options, globals: Global
         if globals.out == Out::Text {
             print::note(&format!("see it: relay status {name}, relay logs {name} -f"));
         }
-        return screen::unwritten(created.err()).unwrap_or(0);
+        return print::unwritten(created.err()).unwrap_or(0);
     }
     if globals.out == Out::Text {
         print::note(&format!("run {name} created"));

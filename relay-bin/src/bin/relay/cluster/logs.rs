@@ -67,8 +67,11 @@ pub(crate) async fn logs(
     let printed = print_all(cluster, &run, &steps, screen.messages()).await;
     let written = screen.close().await;
     let without = printed?;
-    if let Some(code) = screen::unwritten(written.err()) {
+    if let Some(code) = print::unwritten(written.err()) {
         return Ok(code);
+    }
+    if status.steps.is_empty() {
+        print::note(&format!("run {:?} has not begun: relay status {}", options.run, options.run));
     }
     for step in &without {
         print::note(&format!("step {step:?} has no log: {}", why(&steps, step)));

@@ -1,6 +1,6 @@
 //! A run of a cluster on the screen.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use relay_model::v1beta1::{Run, RunStatus, Workflow};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::follow::{Followed, Follower, Shown};
+use super::follow::{Followed, Follower, Shown, Told};
 use super::{Cluster, Problem};
 use crate::advice::cluster_advice;
 use crate::outline::Outline;
@@ -50,10 +50,11 @@ async fn watch(
     let is_left = loop {
         tokio::select! {
             event = next(&mut events, screen.messages()) => match event {
-                Some((event, room)) => {
+                Some((Told::Event(event), room)) => {
                     times.see(&event);
                     room.send(Message::Event(event));
                 }
+                Some((Told::Note(note), room)) => room.send(Message::Note(note)),
                 None => break false,
             },
             _ = signals.next() => break true,
@@ -81,11 +82,11 @@ async fn watch(
     }
 }
 
-/// The next event, and room for it on the screen.
+/// What is told next, and room for it on the screen.
 async fn next<'m>(
-    events: &mut mpsc::Receiver<Event>,
+    events: &mut mpsc::Receiver<Told>,
     messages: &'m mpsc::Sender<Message>,
-) -> Option<(Event, mpsc::Permit<'m, Message>)> {
+) -> Option<(Told, mpsc::Permit<'m, Message>)> {
     let room = messages.reserve().await.ok()?;
     Some((events.recv().await?, room))
 }
@@ -106,12 +107,14 @@ pub(super) async fn to_the_end(
         return Ok(LEFT);
     };
     let phase = Phase::of(&status);
-    let Some(outcome) = phase.outcome() else { return Ok(unwritten(written.err()).unwrap_or(1)) };
+    let Some(outcome) = phase.outcome() else {
+        return Ok(print::unwritten(written.err()).unwrap_or(0));
+    };
     let summary = Summary { phase, status: &status, times: &times };
     let last = EventKind::Finished { outcome, message: String::new() };
     let last = print::event_json(&Event::new(Timestamp::now(), name.as_str(), last));
     let told = summary.print(&name, &cluster_advice(&name), terminal.stderr, globals.out, last);
-    Ok(unwritten(written.err().or(told.err())).unwrap_or(outcome.exit_code()))
+    Ok(print::unwritten(written.err().or(told.err())).unwrap_or(outcome.exit_code()))
 }
 
 /// Shows the logs of a run that goes on; the exit code.
@@ -125,16 +128,5 @@ pub(super) async fn logs(
     let terminal = Terminal { live: false, ..Terminal::detect(globals.out, globals.talks()) };
     let shown = Shown::Logs(step);
     let watched = watch(cluster, run, workflow, shown, terminal, globals).await?;
-    Ok(watched.map_or(LEFT, |(_, _, written)| unwritten(written.err()).unwrap_or(0)))
-}
-
-/// Tells that standard output could not be written; the exit code. Nobody is told who has stopped
-/// reading.
-pub(super) fn unwritten(problem: Option<io::Error>) -> Option<u8> {
-    let problem = problem?;
-    if problem.kind() == ErrorKind::BrokenPipe {
-        return Some(0);
-    }
-    print::error(&format!("standard output could not be written: {problem}"));
-    Some(1)
+    Ok(watched.map_or(LEFT, |(_, _, written)| print::unwritten(written.err()).unwrap_or(0)))
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::Parser;
 use http_body_util::{Either, Full};
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::client::Body;
 use kube_memory::MemoryCluster;
 use relay_core::{Hs256Key, MemorySecrets, SealKeys, SystemClock};
@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use super::follow::{Follower, Shown};
+use super::follow::{Follower, Shown, Told};
 use super::tail::{Piece, Pods};
 use super::*;
 use crate::Out;
@@ -166,6 +166,13 @@ impl World {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("{:#?}", self.cluster.runs().get(run).await.unwrap());
+    }
+
+    async fn until_tenant_is_gone(&self, tenants: &Api<Tenant>, name: &str) {
+        tenants.delete(name, &DeleteParams::default()).await.unwrap();
+        while tenants.get_opt(name).await.unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Makes the pod of a step, with what it has written.
@@ -354,7 +361,7 @@ async fn a_run_is_followed_answered_and_seen() {
     assert_eq!(said, format!("gate of run {name} approved\n"));
 
     let mut told = Vec::new();
-    while let Some(event) = events.recv().await {
+    while let Some(Told::Event(event)) = events.recv().await {
         let step = event.kind.step().unwrap_or_default().to_owned();
         told.push(match event.kind {
             EventKind::Started { .. } => format!("{step} started"),
@@ -409,6 +416,29 @@ async fn a_log_that_may_not_be_read_is_missed() {
     while events.recv().await.is_some() {}
     let unread = following.await.unwrap().unwrap().unread;
     assert_eq!(unread, ["could not read the log of step \"a\": pods/log is forbidden"]);
+}
+
+#[tokio::test]
+async fn what_a_run_waits_for_before_it_begins_is_told() {
+    let world = World::running();
+    world.apply(DEPLOY, &[]).await.unwrap();
+    let tenants: Api<Tenant> = Api::default_namespaced(world.cluster.client.clone());
+    world.until_tenant_is_gone(&tenants, "deploy").await;
+    let run = world.launch(&["deploy"]).await.unwrap();
+    let (follower, mut events) = Follower::new(&world.cluster, &run, None, Shown::States);
+    let following = tokio::spawn(follower.run());
+    let Some(Told::Note(note)) = events.recv().await else { panic!("nothing has begun") };
+    let expected = "waits: there is no tenant \"deploy\" in default";
+    assert!(note.ends_with(expected), "{note}");
+    following.abort();
+
+    let world = World::still();
+    world.apply(DEPLOY, &[]).await.unwrap();
+    let run = world.launch(&["deploy"]).await.unwrap();
+    let (follower, mut events) = Follower::new(&world.cluster, &run, None, Shown::States);
+    tokio::spawn(follower.run());
+    let Some(Told::Note(note)) = events.recv().await else { panic!("nothing has begun") };
+    assert_eq!(note, format!("no operator has taken up run {} yet; is there one?", run.name_any()));
 }
 
 #[tokio::test]

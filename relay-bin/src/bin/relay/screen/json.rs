@@ -30,9 +30,11 @@ impl View for Json {
                 question.show(prompt).map(drop)
             }
             Message::Asked(None) => prompt("\n"),
-            Message::Event(_) | Message::Asked(Some(_)) | Message::Cancelling | Message::Tick => {
-                Ok(())
-            }
+            Message::Event(_)
+            | Message::Asked(Some(_))
+            | Message::Cancelling
+            | Message::Note(_)
+            | Message::Tick => Ok(()),
         }
     }
 

@@ -39,6 +39,8 @@ pub(crate) enum Message {
     Asked(Option<(Arc<str>, Answer)>),
     /// The run is being cancelled.
     Cancelling,
+    /// Something that programs need not know.
+    Note(String),
     /// The run is left before it has ended; its last event.
     Left(Event),
     /// Time has passed.

@@ -18,11 +18,10 @@ use relay_core::{
     Clock, Hs256Key, MemorySecrets, SealKeys, SecretStore, StoreError, SystemClock, TokenSealer,
 };
 use relay_metadata::{ConfigMapStores, Router, TokenAuthenticator};
-use relay_model::tekton::{self, APPROVAL, CustomRun};
-use relay_model::v1beta1::{self, RunStatus};
+use relay_model::tekton::{self, CustomRun};
+use relay_model::v1beta1::{self, Answer, RunStatus};
 use relay_reconcile::{Context, Settings, Telemetry};
 use relay_store::ConfigMaps;
-use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -35,7 +34,7 @@ use crate::executor::{Executor, ExecutorOptions, News, SetupError, StepNews};
 use crate::mask::Masks;
 use crate::narrator::Narrator;
 use crate::outcome::Outcome;
-use crate::submission::{Answer, Submission};
+use crate::submission::Submission;
 
 /// How many events, and newss of output, wait for a slow reader. Steps wait beyond that.
 const BACKLOG: usize = 256;
@@ -279,8 +278,7 @@ impl Run {
     ///
     /// When the engine is gone.
     pub async fn answer(&self, step: &str, answer: Answer) -> Result<(), EngineError> {
-        let state = json!({step: {APPROVAL: answer.as_str()}});
-        self.patch(&json!({"spec": {"state": {"steps": state}}})).await
+        self.patch(&answer.patch(step)).await
     }
 
     /// Cancels the run. Its events go on until all its steps have ended.
@@ -289,7 +287,7 @@ impl Run {
     ///
     /// When the engine is gone.
     pub async fn cancel(&self) -> Result<(), EngineError> {
-        self.patch(&json!({"spec": {"state": {"workflow": {"cancel": true}}}})).await
+        self.patch(&v1beta1::cancel_patch()).await
     }
 
     async fn patch(&self, patch: &serde_json::Value) -> Result<(), EngineError> {

@@ -20,7 +20,7 @@ use relay_core::{
 use relay_metadata::{ConfigMapStores, Router, TokenAuthenticator};
 use relay_model::tekton::{self, APPROVAL, CustomRun};
 use relay_model::v1beta1::{self, RunStatus};
-use relay_reconcile::{Context, Settings};
+use relay_reconcile::{Context, Settings, SharedSecrets};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -159,11 +159,14 @@ impl Engine {
             client: client.clone(),
             settings: Settings {
                 metadata_api_url: format!("http://{address}"),
+                // Nobody enforces accounts, networks and limits on processes: their objects would
+                // only cost time.
+                policies: None,
                 ..Settings::default()
             },
             signer: Arc::clone(&key) as _,
             sealer: Arc::clone(&sealer),
-            secrets: Arc::clone(&self.secrets),
+            secrets: Arc::new(SharedSecrets(Arc::clone(&self.secrets))),
             clock: Arc::clone(&self.clock),
         });
 

@@ -1,10 +1,15 @@
 //! What reconcilers are given.
 
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use relay_core::{Clock, SecretStore, TokenSealer, TokenSigner};
+use relay_store::{KubernetesSecrets, Watches};
+
+use crate::tenant::Policies;
 
 /// What all reconcilers share.
 #[derive(Clone)]
@@ -18,14 +23,49 @@ pub struct Context {
     /// Seals them for the annotations of pods.
     pub sealer: Arc<dyn TokenSealer>,
     /// Secrets and connections, for conditions that look at them.
-    pub secrets: Arc<dyn SecretStore>,
+    pub secrets: Arc<dyn SecretStores>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
 
-impl std::fmt::Debug for Context {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// Finds the secrets and connections of a run.
+pub trait SecretStores: Send + Sync + fmt::Debug {
+    /// Those of the tenants whose objects are in this namespace, as the holder of secrets that a
+    /// run's annotation `relay.sh/tenant-id` names sees them.
+    fn of(&self, namespace: &str, holder: Option<&str>) -> Arc<dyn SecretStore>;
+}
+
+/// One store for all runs.
+#[derive(Clone, Debug)]
+pub struct SharedSecrets(pub Arc<dyn SecretStore>);
+
+impl SecretStores for SharedSecrets {
+    fn of(&self, _: &str, _: Option<&str>) -> Arc<dyn SecretStore> {
+        Arc::clone(&self.0)
+    }
+}
+
+/// The Kubernetes Secrets in the namespace of the tenant, as the metadata API gives them to steps.
+#[derive(Clone, Debug)]
+pub struct ClusterSecrets(Arc<Watches<Secret>>);
+
+impl ClusterSecrets {
+    /// Reads them through this client.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self(Arc::new(Watches::new(client)))
+    }
+}
+
+impl SecretStores for ClusterSecrets {
+    fn of(&self, namespace: &str, holder: Option<&str>) -> Arc<dyn SecretStore> {
+        Arc::new(KubernetesSecrets::new(Arc::clone(&self.0), namespace, holder))
     }
 }
 
@@ -36,6 +76,14 @@ pub struct Settings {
     pub metadata_api_url: String,
     /// The image with the runtime tools.
     pub runtime_tools_image: String,
+    /// When it is pulled: `Always`, `IfNotPresent` or `Never`; as Kubernetes would, where nothing
+    /// is said.
+    pub runtime_tools_pull_policy: Option<String>,
+    /// When the images of steps are pulled.
+    pub pull_policy: Option<String>,
+    /// The room that a step gets beside its image, as a quantity, in a namespace that was made for
+    /// its tenant; what Kubernetes gives, where nothing is said.
+    pub ephemeral_storage: Option<String>,
     /// What kind of installation this is.
     pub environment: Environment,
     /// How long a run may take; for ever where nothing is said.
@@ -44,6 +92,8 @@ pub struct Settings {
     pub step_timeout: Option<SignedDuration>,
     /// How long an approval waits.
     pub approval_timeout: SignedDuration,
+    /// What tenants' namespaces are given beside runs; nothing where steps are no pods.
+    pub policies: Option<Policies>,
 }
 
 impl Default for Settings {
@@ -51,10 +101,14 @@ impl Default for Settings {
         Self {
             metadata_api_url: String::new(),
             runtime_tools_image: "relaysh/relay-runtime-tools:latest".to_owned(),
+            runtime_tools_pull_policy: None,
+            pull_policy: Some("Always".to_owned()),
+            ephemeral_storage: Some("20Gi".to_owned()),
             environment: Environment::Development,
             timeout: None,
             step_timeout: None,
             approval_timeout: SignedDuration::from_hours(1),
+            policies: Some(Policies::default()),
         }
     }
 }

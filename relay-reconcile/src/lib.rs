@@ -18,15 +18,16 @@
 //! # async fn example(client: kube::Client) -> Result<(), Box<dyn std::error::Error>> {
 //! use std::sync::Arc;
 //!
-//! use relay_core::{Hs256Key, MemorySecrets, SealKeys, SystemClock};
-//! use relay_reconcile::{Context, Settings};
+//! use relay_core::{Hs256Key, SealKeys, SystemClock};
+//! use relay_reconcile::{ClusterSecrets, Context, Settings};
 //!
+//! let secrets = ClusterSecrets::new(client.clone());
 //! let context = Arc::new(Context {
 //!     client,
 //!     settings: Settings::default(),
 //!     signer: Arc::new(Hs256Key::generate()),
 //!     sealer: Arc::new(SealKeys::generate()),
-//!     secrets: Arc::new(MemorySecrets::default()),
+//!     secrets: Arc::new(secrets),
 //!     clock: Arc::new(SystemClock),
 //! });
 //! let stopped = std::future::pending();
@@ -37,7 +38,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`run`] | Run: to a Tekton PipelineRun and back to status; gates |
-//! | [`tenant`] | Tenant: to a namespace |
+//! | [`tenant`] | Tenant: to a namespace with what runs need in it |
 
 mod context;
 mod dependency;
@@ -46,6 +47,6 @@ mod requeue;
 pub mod run;
 pub mod tenant;
 
-pub use context::{Context, Environment, Settings};
+pub use context::{ClusterSecrets, Context, Environment, SecretStores, Settings, SharedSecrets};
 pub use dependency::DependencyOf;
 pub use error::Error;

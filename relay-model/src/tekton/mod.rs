@@ -15,7 +15,7 @@ pub use run::{
     TaskRunStatus, TaskRunStepState, Terminated, TimeoutFields,
 };
 pub use task::{
-    EmbeddedMetadata, PipelineSpec, PipelineTask, PodTemplate, TaskRunTemplate, TaskSpec,
+    EmbeddedMetadata, PipelineSpec, PipelineTask, PodTemplate, TaskRunTemplate, TaskSpec, TaskStep,
     WhenExpression,
 };
 

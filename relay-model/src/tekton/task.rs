@@ -67,10 +67,45 @@ pub struct TaskSpec {
     pub metadata: Option<EmbeddedMetadata>,
     /// The containers, one after the other.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub steps: Vec<core::Container>,
+    pub steps: Vec<TaskStep>,
     /// What they mount.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<core::Volume>,
+}
+
+/// A container of a task.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TaskStep {
+    /// Its name.
+    pub name: String,
+    /// Its image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// When its image is pulled: `Always`, `IfNotPresent` or `Never`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_pull_policy: Option<String>,
+    /// Its program, in the place of the image's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// What its program is given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Where its program starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<String>,
+    /// Its environment.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<core::EnvVar>,
+    /// What it needs, and the most that it gets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compute_resources: Option<core::ResourceRequirements>,
+    /// Which volumes it sees.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volume_mounts: Vec<core::VolumeMount>,
+    /// What it may do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub security_context: Option<core::SecurityContext>,
 }
 
 /// Labels and annotations.

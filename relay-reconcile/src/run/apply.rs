@@ -28,6 +28,10 @@ pub(super) enum Made<K> {
     Foreign,
     /// The API server says that it is wrong.
     Refused(String),
+    /// The API server knows no such kind, or no such namespace.
+    Unserved(String),
+    /// It may not be made, or not now.
+    Forbidden(String),
 }
 
 fn patch_params() -> PatchParams {
@@ -51,6 +55,12 @@ where
         Err(error) if is_already_exists(&error) => api.get(&name).await,
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 413 | 422) => {
             return Ok(Made::Refused(status.message.clone()));
+        }
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            return Ok(Made::Forbidden(status.message.clone()));
+        }
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            return Ok(Made::Unserved(status.message.clone()));
         }
         Err(error) => Err(error),
     };

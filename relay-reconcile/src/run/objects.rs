@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, KeyToPath,
-    SecurityContext, Volume, VolumeMount,
+    ConfigMap, ConfigMapVolumeSource, EmptyDirVolumeSource, EnvVar, KeyToPath,
+    ResourceRequirements, SecurityContext, Volume, VolumeMount,
 };
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::ObjectMeta;
 use relay_core::{StoreError, Value};
 use relay_model::tekton::{
     EmbeddedMetadata, GATE_API_VERSION, GATE_KIND, PIPELINE_CANCELLED, PipelineRun,
     PipelineRunSpec, PipelineSpec, PipelineTask, PodTemplate, RESULT_DECISION, TaskRunTemplate,
-    TaskSpec, TimeoutFields, WhenExpression,
+    TaskSpec, TaskStep, TimeoutFields, WhenExpression,
 };
 use relay_model::v1beta1::{Run, Step};
 use relay_model::{annotation, name};
@@ -21,6 +22,7 @@ use relay_store::key;
 use super::snapshot::{PlannedStep, Snapshot};
 use crate::context::{Environment, Settings};
 use crate::dependency::{DependencyOf, owned_by};
+use crate::tenant::step_account;
 
 /// Where the runtime tools are in a pod.
 const TOOLS_DIR: &str = "/var/lib/puppet/relay";
@@ -37,11 +39,16 @@ pub(super) struct Names {
     pub(super) immutable: String,
     pub(super) mutable: String,
     pub(super) pipeline_run: String,
+    /// Whether the namespace was made for the tenant.
+    pub(super) is_managed: bool,
 }
 
 impl Names {
-    pub(super) fn new(run_name: &str, namespace: &str) -> Self {
+    /// The names of what a run has in this namespace.
+    pub(super) fn new(run: &Run, namespace: &str) -> Self {
+        let run_name = run.metadata.name.as_deref().unwrap_or_default();
         Self {
+            is_managed: run.metadata.namespace.as_deref() != Some(namespace),
             namespace: namespace.to_owned(),
             immutable: name::derived(run_name, "-immutable"),
             mutable: name::derived(run_name, "-mutable"),
@@ -212,7 +219,10 @@ pub(super) fn pipeline_run(
     let spec = PipelineRunSpec {
         pipeline_spec: Some(PipelineSpec { tasks }),
         task_run_template: Some(TaskRunTemplate {
-            service_account_name: None,
+            service_account_name: settings
+                .policies
+                .as_ref()
+                .map(|_| step_account(&snapshot.workflow.spec.tenant_ref.name)),
             pod_template: Some(PodTemplate {
                 enable_service_links: Some(false),
                 automount_service_account_token: Some(false),
@@ -326,31 +336,45 @@ fn task_spec(
         )),
         volumes,
         steps: vec![
-            Container {
+            TaskStep {
                 name: "tools".to_owned(),
                 image: Some(settings.runtime_tools_image.clone()),
-                command: Some(vec!["/ko-app/relay-runtime-tools".to_owned()]),
-                args: Some(vec!["initialize".to_owned()]),
+                image_pull_policy: settings.runtime_tools_pull_policy.clone(),
+                command: vec!["/ko-app/relay-runtime-tools".to_owned()],
+                args: vec!["initialize".to_owned()],
                 working_dir: Some("/".to_owned()),
-                volume_mounts: Some(vec![tools]),
-                ..Container::default()
+                volume_mounts: vec![tools],
+                ..TaskStep::default()
             },
-            Container {
+            TaskStep {
                 name: "step".to_owned(),
                 image: image.or_else(|| Some(DEFAULT_IMAGE.to_owned())),
-                command: Some(vec![format!("{TOOLS_DIR}/entrypoint")]),
-                args: Some(entrypoint(step)),
-                env: Some(env),
-                volume_mounts: Some(mounts),
+                image_pull_policy: settings.pull_policy.clone(),
+                command: vec![format!("{TOOLS_DIR}/entrypoint")],
+                args: entrypoint(step),
+                env,
+                compute_resources: names.is_managed.then(|| resources(settings)).flatten(),
+                volume_mounts: mounts,
                 security_context: Some(SecurityContext {
                     allow_privilege_escalation: Some(false),
                     ..SecurityContext::default()
                 }),
-                ..Container::default()
+                ..TaskStep::default()
             },
         ],
         ..TaskSpec::default()
     }
+}
+
+/// The room that a step gets beside its image, in a namespace that was made for its tenant.
+fn resources(settings: &Settings) -> Option<ResourceRequirements> {
+    let storage = Quantity(settings.ephemeral_storage.clone()?);
+    let all = BTreeMap::from([("ephemeral-storage".to_owned(), storage)]);
+    Some(ResourceRequirements {
+        limits: Some(all.clone()),
+        requests: Some(all),
+        ..ResourceRequirements::default()
+    })
 }
 
 /// The arguments of the entrypoint: the program, and its own arguments.

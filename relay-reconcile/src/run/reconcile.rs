@@ -101,10 +101,9 @@ pub async fn reconcile(
                 next_write: Timestamp::MIN,
                 generation: None,
             },
-            Started::Waiting(status) => {
+            Started::Waiting(status, time) => {
                 write_if_changed(context, &run, &status).await?;
-                // What it waits for is watched; this is for what was missed.
-                return Ok(Action::requeue(Duration::from_secs(60)));
+                return Ok(Action::requeue(time));
             }
             Started::Ended(status) => {
                 write_if_changed(context, &run, &status).await?;

@@ -5,15 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use kube_memory::MemoryCluster;
-use relay_core::{Hs256Key, MemorySecrets, SealKeys, SystemClock, Value};
+use relay_core::{Hs256Key, SealKeys, SystemClock, Value};
 use relay_model::tekton;
 use relay_model::v1beta1::{self, Run, RunSpec, RunStatus, Tenant, Workflow, WorkflowReference};
-use relay_reconcile::{Context, Settings};
+use relay_reconcile::{ClusterSecrets, Context, Settings};
 use tokio::sync::watch;
 
 use crate::tekton::Tekton;
@@ -23,6 +23,8 @@ pub(crate) struct World {
     pub(crate) cluster: MemoryCluster,
     pub(crate) client: Client,
     pub(crate) context: Arc<Context>,
+    /// Signs the tokens of steps.
+    pub(crate) key: Arc<Hs256Key>,
     stop: watch::Sender<bool>,
 }
 
@@ -44,18 +46,19 @@ impl World {
     }
 
     fn on(client: Client, cluster: MemoryCluster) -> Self {
+        let key = Arc::new(Hs256Key::generate());
         let context = Arc::new(Context {
             client: client.clone(),
             settings: Settings {
                 metadata_api_url: "http://metadata-api".to_owned(),
                 ..Settings::default()
             },
-            signer: Arc::new(Hs256Key::generate()),
+            signer: Arc::clone(&key) as _,
             sealer: Arc::new(SealKeys::generate()),
-            secrets: Arc::new(MemorySecrets::default().with_secret("key", "s3cret".into())),
+            secrets: Arc::new(ClusterSecrets::new(client.clone())),
             clock: Arc::new(SystemClock),
         });
-        Self { cluster, client, context, stop: watch::channel(false).0 }
+        Self { cluster, client, context, key, stop: watch::channel(false).0 }
     }
 
     /// With the controllers of Runs and Tenants.
@@ -95,9 +98,26 @@ impl World {
     }
 
     pub(crate) async fn create_tenant(&self, name: &str) {
+        self.create_tenant_of(name, serde_json::json!({})).await;
+    }
+
+    pub(crate) async fn create_tenant_of(&self, name: &str, spec: serde_json::Value) {
         let api: Api<Tenant> = Api::default_namespaced(self.client.clone());
-        let tenant = Tenant::new(name, Default::default());
+        let tenant = Tenant::new(name, serde_json::from_value(spec).unwrap());
         api.create(&PostParams::default(), &tenant).await.unwrap();
+    }
+
+    /// A Secret in the namespace of the client, or in another one.
+    pub(crate) async fn create_secret(&self, namespace: &str, secret: serde_json::Value) {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let secret: Secret = serde_json::from_value(secret).unwrap();
+        api.create(&PostParams::default(), &secret).await.unwrap();
+    }
+
+    pub(crate) async fn create_namespace(&self, name: &str) {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let namespace = serde_json::from_value(serde_json::json!({"metadata": {"name": name}}));
+        api.create(&PostParams::default(), &namespace.unwrap()).await.unwrap();
     }
 
     /// A workflow of these steps, in the form of resources.

@@ -66,6 +66,11 @@ impl Error {
     }
 }
 
+/// Whether an error is what an API server answers, and would answer again.
+pub(crate) fn is_answer(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 400..=408 | 410..=428))
+}
+
 /// Whether an API server said that there is no such object.
 pub(crate) fn is_not_found(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)

@@ -43,6 +43,7 @@
 mod context;
 mod dependency;
 mod error;
+mod read;
 mod requeue;
 pub mod run;
 pub mod tenant;

@@ -18,6 +18,7 @@ use super::plan::{CANCELLED, Todo};
 use crate::context::FIELD_MANAGER;
 use crate::dependency::DependencyOf;
 use crate::error::{is_already_exists, is_not_found, is_refused};
+use crate::read::read;
 use crate::{Context, Error};
 
 /// What became of making an object that is made once.
@@ -52,7 +53,7 @@ where
         PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     let found = match api.create(&params, object).await {
         Ok(made) => return Ok(Made::Ours(Arc::new(made))),
-        Err(error) if is_already_exists(&error) => api.get(&name).await,
+        Err(error) if is_already_exists(&error) => read(|| api.get(&name)).await,
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 413 | 422) => {
             return Ok(Made::Refused(status.message.clone()));
         }
@@ -125,7 +126,8 @@ pub(super) async fn delete_objects(
 ) -> Result<(), Error> {
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &names.namespace);
     let what = format!("ConfigMap {}/{}", names.namespace, names.immutable);
-    let found = api.get_opt(&names.immutable).await.map_err(Error::api("read", what.clone()))?;
+    let found =
+        read(|| api.get_opt(&names.immutable)).await.map_err(Error::api("read", what.clone()))?;
     let Some(found) = found else { return Ok(()) };
     if DependencyOf::of(&found.metadata) != Some(DependencyOf::new(run)) {
         return Ok(());
@@ -236,9 +238,7 @@ pub(super) async fn namespace_uid(
     namespace: &str,
 ) -> Result<Option<String>, Error> {
     let api: Api<Namespace> = Api::all(context.client.clone());
-    let found = api
-        .get_opt(namespace)
-        .await
-        .map_err(Error::api("read", format!("Namespace {namespace}")))?;
+    let found = read(|| api.get_opt(namespace)).await;
+    let found = found.map_err(Error::api("read", format!("Namespace {namespace}")))?;
     Ok(found.and_then(|namespace| namespace.uid()))
 }

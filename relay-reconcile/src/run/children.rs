@@ -47,8 +47,8 @@ fn insert<K: Resource + Clone>(map: &Mutex<ByRun<K>>, object: &K) {
 }
 
 impl<K: Resource + Clone> Children<K> {
-    /// Takes in what a watch said.
-    pub(super) fn apply(&self, event: &Event<K>) {
+    /// Takes in what a watch said. Gives back what has vanished while nobody watched.
+    pub(super) fn apply(&self, event: &Event<K>) -> Vec<Arc<K>> {
         match event {
             Event::Init => lock(&self.relisted).clear(),
             Event::InitApply(object) => {
@@ -58,8 +58,9 @@ impl<K: Resource + Clone> Children<K> {
             }
             Event::InitDone => {
                 let relisted = std::mem::take(&mut *lock(&self.relisted));
-                *lock(&self.known) = relisted;
+                let known = std::mem::replace(&mut *lock(&self.known), relisted);
                 self.complete.send_replace(true);
+                return self.vanished(known);
             }
             Event::Apply(object) => insert(&self.known, object),
             Event::Delete(object) => {
@@ -74,6 +75,19 @@ impl<K: Resource + Clone> Children<K> {
                 }
             }
         }
+        Vec::new()
+    }
+
+    /// What was known and is not any more.
+    fn vanished(&self, known: ByRun<K>) -> Vec<Arc<K>> {
+        let now = lock(&self.known);
+        let mut vanished = Vec::new();
+        for (run, tasks) in known {
+            let left = now.get(&run);
+            let gone = |task: &Arc<str>| left.is_none_or(|left| !left.contains_key(task));
+            vanished.extend(tasks.into_iter().filter(|(task, _)| gone(task)).map(|(_, k)| k));
+        }
+        vanished
     }
 
     /// Waits for the first complete list: before that, "not there" means nothing.

@@ -103,9 +103,11 @@ pub(super) fn duration(run: &Run, key: &str) -> Result<Option<SignedDuration>, I
 /// Metadata of an object of a run: labels and annotations of the run go along, but for those of
 /// tools.
 fn metadata(run: &Run, name: &str, namespace: &str) -> ObjectMeta {
-    let tools = |key: &String| key.contains("kubectl.kubernetes.io/");
+    // Where its objects are is said of the run alone, and only once they are about to be made.
+    let kept =
+        |key: &str| key.contains("kubectl.kubernetes.io/") || key == annotation::TARGET_NAMESPACE;
     let copied = |from: &Option<BTreeMap<String, String>>| {
-        let entries = from.iter().flatten().filter(|(key, _)| !tools(key));
+        let entries = from.iter().flatten().filter(|(key, _)| !kept(key));
         entries.map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>()
     };
     let mut labels = copied(&run.metadata.labels);

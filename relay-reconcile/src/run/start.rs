@@ -21,6 +21,7 @@ use super::report;
 use super::snapshot::{Snapshot, StoredWorkflow};
 use super::token;
 use crate::error::is_invalid;
+use crate::read::read;
 use crate::tenant::sink::{self, Sink};
 use crate::{Context, Error};
 
@@ -75,7 +76,7 @@ impl Start<'_> {
         }
         let run_namespace = run.namespace().ok_or(Error::Incomplete("Run"))?;
         let name = &run.spec.workflow_ref.name;
-        let Some(workflow) = read::<Workflow>(context, &run_namespace, name).await? else {
+        let Some(workflow) = object::<Workflow>(context, &run_namespace, name).await? else {
             let message = format!("there is no workflow {name:?} in {run_namespace}");
             return Ok(self.waiting("WorkflowNotFound", &message, PATIENCE));
         };
@@ -212,7 +213,7 @@ impl Start<'_> {
     ) -> Result<Result<(Tenant, String), (&'static str, String)>, Error> {
         let namespace = self.run.namespace().ok_or(Error::Incomplete("Run"))?;
         let name = &snapshot.workflow.spec.tenant_ref.name;
-        let Some(tenant) = read::<Tenant>(self.context, &namespace, name).await? else {
+        let Some(tenant) = object::<Tenant>(self.context, &namespace, name).await? else {
             let message = format!("there is no tenant {name:?} in {namespace}");
             return Ok(Err(("TenantNotFound", message)));
         };
@@ -247,7 +248,7 @@ impl Start<'_> {
 }
 
 /// Reads an object; without a name there is none.
-async fn read<K>(context: &Context, namespace: &str, name: &str) -> Result<Option<K>, Error>
+async fn object<K>(context: &Context, namespace: &str, name: &str) -> Result<Option<K>, Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     K: Clone + Debug + DeserializeOwned,
@@ -257,7 +258,7 @@ where
     }
     let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
     let what = format!("{} {namespace}/{name}", K::kind(&()));
-    match api.get_opt(name).await {
+    match read(|| api.get_opt(name)).await {
         // A name that no object can have.
         Err(error) if is_invalid(&error) => Ok(None),
         found => found.map_err(Error::api("read", what)),
@@ -271,7 +272,7 @@ async fn stored_snapshot(
 ) -> Result<Option<(Arc<ConfigMap>, Snapshot)>, Error> {
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &names.namespace);
     let what = format!("ConfigMap {}/{}", names.namespace, names.immutable);
-    let found = api.get_opt(&names.immutable).await.map_err(Error::api("read", what))?;
+    let found = read(|| api.get_opt(&names.immutable)).await.map_err(Error::api("read", what))?;
     let ours = found.filter(|map| {
         crate::DependencyOf::of(&map.metadata) == Some(crate::DependencyOf::new(run))
     });

@@ -17,6 +17,7 @@ use super::objects::Wanted;
 use crate::context::FIELD_MANAGER;
 use crate::dependency::DependencyOf;
 use crate::error::{is_not_found, is_refused};
+use crate::read::read;
 use crate::{Context, Error};
 
 /// Why an object is not as it has to be.
@@ -114,7 +115,7 @@ async fn ensure_one<K: Policy>(
     let (namespace, name) = (wanted.namespace().unwrap_or_default(), wanted.name_any());
     let what = format!("{} {namespace}/{name}", K::kind(&()));
     let api: Api<K> = Api::namespaced(context.client.clone(), &namespace);
-    let found = api.get_opt(&name).await.map_err(Error::api("read", what.clone()))?;
+    let found = read(|| api.get_opt(&name)).await.map_err(Error::api("read", what.clone()))?;
     let mut applied = wanted.clone();
     if let Some(found) = found {
         match foreign(tenant, found.meta()) {

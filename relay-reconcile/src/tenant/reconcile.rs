@@ -21,6 +21,7 @@ use super::{objects, sink};
 use crate::context::FIELD_MANAGER;
 use crate::dependency::DependencyOf;
 use crate::error::{is_already_exists, is_not_found, is_refused};
+use crate::read::read;
 use crate::{Context, Error};
 
 /// After this time a tenant is looked at again in any case: its objects are not watched.
@@ -115,7 +116,7 @@ fn params() -> PatchParams {
 
 async fn get(context: &Context, name: &str) -> Result<Option<Namespace>, Error> {
     let api: Api<Namespace> = Api::all(context.client.clone());
-    api.get_opt(name).await.map_err(Error::api("read", format!("Namespace {name}")))
+    read(|| api.get_opt(name)).await.map_err(Error::api("read", format!("Namespace {name}")))
 }
 
 async fn observe(context: &Context, name: &str) -> Result<NamespaceState, Error> {
@@ -215,7 +216,8 @@ async fn delete_stale(
 ) -> Result<(), Error> {
     let api: Api<Namespace> = Api::all(context.client.clone());
     let made = ListParams::default().labels(annotation::TENANT_WORKLOAD);
-    let made = api.list_metadata(&made).await.map_err(Error::api("list", "namespaces"))?;
+    let made = read(|| api.list_metadata(&made)).await;
+    let made = made.map_err(Error::api("list", "namespaces"))?;
     for found in made {
         let name = found.name_any();
         let kept = target == Some(name.as_str()) || found.metadata.deletion_timestamp.is_some();

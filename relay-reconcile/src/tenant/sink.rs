@@ -6,6 +6,7 @@ use relay_model::v1beta1::EventSink;
 use secrecy::SecretString;
 
 use crate::error::is_refused;
+use crate::read::read;
 use crate::{Context, Error};
 
 /// What was found of a sink.
@@ -41,7 +42,7 @@ pub(crate) async fn look_up(
         return lacks("is missing a token.");
     };
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
-    let secret = match secrets.get_opt(&selector.name).await {
+    let secret = match read(|| secrets.get_opt(&selector.name)).await {
         Ok(Some(secret)) => secret,
         Ok(None) => return lacks("is missing a token."),
         Err(error) if is_refused(&error) => {

@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod cost;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod tekton;

@@ -14,7 +14,7 @@ use relay_core::{Hs256Key, SealKeys, SystemClock, Value};
 use relay_model::tekton;
 use relay_model::v1beta1::{self, Run, RunSpec, RunStatus, Tenant, Workflow, WorkflowReference};
 use relay_reconcile::{ClusterSecrets, Context, Settings};
-use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::tekton::Tekton;
 
@@ -25,12 +25,12 @@ pub(crate) struct World {
     pub(crate) context: Arc<Context>,
     /// Signs the tokens of steps.
     pub(crate) key: Arc<Hs256Key>,
-    stop: watch::Sender<bool>,
+    controllers: Vec<JoinHandle<()>>,
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.stop.send_replace(true);
+        self.stop();
     }
 }
 
@@ -58,7 +58,7 @@ impl World {
             secrets: Arc::new(ClusterSecrets::new(client.clone())),
             clock: Arc::new(SystemClock),
         });
-        Self { cluster, client, context, key, stop: watch::channel(false).0 }
+        Self { cluster, client, context, key, controllers: Vec::new() }
     }
 
     /// With the controllers of Runs and Tenants.
@@ -80,17 +80,28 @@ impl World {
         Self::on(client, MemoryCluster::new()).start()
     }
 
-    fn start(self) -> Self {
-        let world = self;
-        let stopped = || {
-            let mut stop = world.stop.subscribe();
-            async move {
-                let _ = stop.wait_for(|stop| *stop).await;
-            }
-        };
-        tokio::spawn(relay_reconcile::run::controller(Arc::clone(&world.context), stopped()));
-        tokio::spawn(relay_reconcile::tenant::controller(Arc::clone(&world.context), stopped()));
-        world
+    fn start(mut self) -> Self {
+        self.start_on(self.client.clone());
+        self
+    }
+
+    /// Starts controllers that speak through this client.
+    pub(crate) fn start_on(&mut self, client: Client) {
+        self.stop();
+        let secrets = Arc::new(ClusterSecrets::new(client.clone()));
+        let context = Arc::new(Context { client, secrets, ..Context::clone(&self.context) });
+        let never = std::future::pending;
+        self.controllers = vec![
+            tokio::spawn(relay_reconcile::run::controller(Arc::clone(&context), never())),
+            tokio::spawn(relay_reconcile::tenant::controller(context, never())),
+        ];
+    }
+
+    /// Ends the controllers wherever they are, as a crash does.
+    pub(crate) fn stop(&mut self) {
+        for controller in self.controllers.drain(..) {
+            controller.abort();
+        }
     }
 
     pub(crate) fn runs(&self) -> Api<Run> {

@@ -168,6 +168,7 @@ impl Engine {
             sealer: Arc::clone(&sealer),
             secrets: Arc::new(SharedSecrets(Arc::clone(&self.secrets))),
             clock: Arc::clone(&self.clock),
+            images: None,
         });
 
         let (output_sender, output) = mpsc::channel(BACKLOG);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
-use relay_core::{Clock, SecretStore, TokenSealer, TokenSigner};
+use relay_core::{Clock, ImageInspector, SecretStore, TokenSealer, TokenSigner};
 use relay_store::{KubernetesSecrets, Watches};
 
 use crate::tenant::Policies;
@@ -26,6 +26,9 @@ pub struct Context {
     pub secrets: Arc<dyn SecretStores>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Looks into images of steps that name no program. Without one, the entrypoint is left to find
+    /// out, which it can where it is told what stands for an image.
+    pub images: Option<Arc<dyn ImageInspector>>,
 }
 
 impl fmt::Debug for Context {

@@ -19,7 +19,7 @@
 //! use std::sync::Arc;
 //!
 //! use relay_core::{Hs256Key, SealKeys, SystemClock};
-//! use relay_reconcile::{ClusterSecrets, Context, Settings};
+//! use relay_reconcile::{ClusterSecrets, Context, Registry, Settings};
 //!
 //! let secrets = ClusterSecrets::new(client.clone());
 //! let context = Arc::new(Context {
@@ -29,6 +29,7 @@
 //!     sealer: Arc::new(SealKeys::generate()),
 //!     secrets: Arc::new(secrets),
 //!     clock: Arc::new(SystemClock),
+//!     images: Some(Arc::new(Registry::default())),
 //! });
 //! let stopped = std::future::pending();
 //! relay_reconcile::run::controller(context, stopped).await;
@@ -43,6 +44,7 @@
 mod context;
 mod dependency;
 mod error;
+mod image;
 mod read;
 mod requeue;
 pub mod run;
@@ -51,3 +53,4 @@ pub mod tenant;
 pub use context::{ClusterSecrets, Context, Environment, SecretStores, Settings, SharedSecrets};
 pub use dependency::DependencyOf;
 pub use error::Error;
+pub use image::{Registry, RegistryOptions};

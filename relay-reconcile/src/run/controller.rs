@@ -59,6 +59,7 @@ pub async fn controller(
 
     let controller = Controller::new(Api::<Run>::all(client.clone()), watcher::Config::default());
     let runs = controller.store();
+    let woken = stream::iter(reconciler.images.woken()).flatten();
     let shared = Arc::new(Shared { context: Arc::clone(&context), reconciler, runs: runs.clone() });
     let waiting_in = move |namespace: Option<String>| {
         let waiting = |run: &Arc<Run>| {
@@ -84,6 +85,7 @@ pub async fn controller(
         .watches(maps, ours(), |object| run_of(&object))
         .watches_stream(task_runs, |object| run_of(&object))
         .watches_stream(gates, |object| run_of(&object))
+        .reconcile_on(woken)
         .graceful_shutdown_on(stopped)
         .run(
             |run, shared: Arc<Shared>| async move { work(run, &shared).await },

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{
     ConfigMap, ConfigMapVolumeSource, EmptyDirVolumeSource, EnvVar, KeyToPath,
     ResourceRequirements, SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::ObjectMeta;
-use relay_core::{StoreError, Value};
+use relay_core::{Message, MessageSource, StoreError, Value};
 use relay_model::tekton::{
     EmbeddedMetadata, GATE_API_VERSION, GATE_KIND, PIPELINE_CANCELLED, PipelineRun,
     PipelineRunSpec, PipelineSpec, PipelineTask, PodTemplate, RESULT_DECISION, TaskRunTemplate,
@@ -17,11 +17,12 @@ use relay_model::tekton::{
 };
 use relay_model::v1beta1::{Run, Step};
 use relay_model::{annotation, name};
-use relay_store::key;
+use relay_store::{key, record};
 
 use super::snapshot::{PlannedStep, Snapshot};
 use crate::context::{Environment, Settings};
 use crate::dependency::{DependencyOf, owned_by};
+use crate::image::Found;
 use crate::tenant::step_account;
 
 /// Where the runtime tools are in a pod.
@@ -181,26 +182,75 @@ pub(super) fn mutable(
     snapshot: &Snapshot,
     names: &Names,
     owner: &ConfigMap,
+    programs: &Programs,
+    now: Timestamp,
 ) -> ConfigMap {
+    let mut data = state(run, snapshot);
+    data.extend(complaints(snapshot, programs, now));
     let mut map = ConfigMap {
         metadata: metadata(run, &names.mutable, &names.namespace),
-        data: Some(state(run, snapshot)),
+        data: Some(data),
         ..ConfigMap::default()
     };
     map.metadata.owner_references = owned_by(owner).map(|owner| vec![owner]);
     map
 }
 
-/// The pipeline. `tokens` are the sealed tokens of the steps, in the order of the snapshot.
+/// What images run, as far as it was asked for.
+pub(super) type Programs = BTreeMap<String, Found>;
+
+/// What a pipeline is made from beside its workflow.
+pub(super) struct Given<'a> {
+    /// The sealed tokens of the steps, in the order of the snapshot.
+    pub(super) tokens: Vec<Option<String>>,
+    pub(super) programs: Programs,
+    pub(super) limits: Limits,
+    pub(super) settings: &'a Settings,
+}
+
+/// Messages for the steps whose images do not tell what they run. Those steps fail for want of a
+/// program; this says why.
+fn complaints(
+    snapshot: &Snapshot,
+    programs: &Programs,
+    now: Timestamp,
+) -> BTreeMap<String, String> {
+    const ID: &str = "image";
+    let steps = snapshot.steps.iter().zip(&snapshot.workflow.spec.steps);
+    let faults = steps.filter_map(|(planned, step)| {
+        let Err(problem) = named_program(step, programs)? else { return None };
+        let message = Message::new(MessageSource::Log, now, &problem);
+        let key = key::message(&planned.action, ID).ok()?;
+        Some((key, record::write_message(ID, &message)))
+    });
+    faults.collect()
+}
+
+/// The program of a step's image and its arguments, or what is the matter with it; `None` where the
+/// image was not asked for.
+fn named_program(step: &Step, programs: &Programs) -> Option<Result<Vec<String>, String>> {
+    let container = &step.container;
+    if container.command.is_some() || !container.input.is_empty() {
+        return None;
+    }
+    let found = programs.get(&container.image)?;
+    Some(match found {
+        Ok(program) => program.invocation(&container.args).ok_or_else(|| {
+            format!("image {:?} names no program: give the step a command", container.image)
+        }),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
+/// The pipeline.
 pub(super) fn pipeline_run(
     run: &Run,
     snapshot: &Snapshot,
     names: &Names,
     owner: &ConfigMap,
-    tokens: &[Option<String>],
-    limits: Limits,
-    settings: &Settings,
+    given: &Given<'_>,
 ) -> PipelineRun {
+    let Given { tokens, limits, settings, .. } = given;
     let mut tasks = Vec::new();
     for (index, planned) in snapshot.steps.iter().enumerate() {
         let Some(step) = snapshot.workflow.spec.steps.get(index) else { continue };
@@ -210,7 +260,7 @@ pub(super) fn pipeline_run(
             tasks.push(PipelineTask {
                 name: task.clone(),
                 display_name: Some(planned.name.to_string()),
-                task_spec: Some(task_spec(run, planned, step, names, &token, settings)),
+                task_spec: Some(task_spec(run, planned, step, names, &token, given)),
                 run_after: planned.gate.clone().into_iter().collect(),
                 when: planned.gate.as_deref().map(opened_by).into_iter().collect(),
                 on_error: Some("continue".to_owned()),
@@ -302,8 +352,9 @@ fn task_spec(
     step: &Step,
     names: &Names,
     token: &str,
-    settings: &Settings,
+    given: &Given<'_>,
 ) -> TaskSpec {
+    let settings = given.settings;
     let env = env(settings);
     let tools = VolumeMount {
         name: "relay-tools".to_owned(),
@@ -353,7 +404,7 @@ fn task_spec(
                 image: image.or_else(|| Some(DEFAULT_IMAGE.to_owned())),
                 image_pull_policy: settings.pull_policy.clone(),
                 command: vec![format!("{TOOLS_DIR}/entrypoint")],
-                args: entrypoint(step),
+                args: entrypoint(step, &given.programs),
                 env,
                 compute_resources: names.is_managed.then(|| resources(settings)).flatten(),
                 volume_mounts: mounts,
@@ -380,7 +431,17 @@ fn resources(settings: &Settings) -> Option<ResourceRequirements> {
 }
 
 /// The arguments of the entrypoint: the program, and its own arguments.
-fn entrypoint(step: &Step) -> Vec<String> {
+fn entrypoint(step: &Step, programs: &Programs) -> Vec<String> {
+    if let Some(found) = named_program(step, programs) {
+        // An empty program is one that the entrypoint refuses: the step fails.
+        let words = found.unwrap_or_else(|_| vec![String::new()]);
+        let (program, args) = match words.split_first() {
+            Some((program, args)) => (program.clone(), args),
+            None => (String::new(), &[][..]),
+        };
+        let before = ["-entrypoint".to_owned(), program, "--".to_owned()];
+        return before.into_iter().chain(args.iter().cloned()).collect();
+    }
     let program = if step.container.input.is_empty() {
         step.container.command.clone()
     } else {

@@ -22,6 +22,7 @@ use super::observe::{self, PipelineView, TaskView, Watched, World};
 use super::snapshot::Snapshot;
 use super::start::{Started, names_of, start};
 use super::{apply, plan, report};
+use crate::image::Lookups;
 use crate::requeue::Failures;
 use crate::{Context, Error};
 
@@ -35,6 +36,7 @@ pub struct Reconciler {
     /// By UID, while a run goes on.
     running: Mutex<HashMap<String, Running>>,
     pub(super) failures: Failures,
+    pub(super) images: Arc<Lookups>,
 }
 
 /// A run that goes on.
@@ -100,7 +102,7 @@ pub async fn reconcile(
     }
     let running = match reconciler.running(&uid) {
         Some(running) => running,
-        None => match start(context, &run).await? {
+        None => match start(context, &run, &reconciler.images).await? {
             Started::Running(names, snapshot) => Running {
                 names,
                 snapshot,
@@ -209,6 +211,7 @@ impl Reconciler {
             bells: Bells::default(),
             running: Mutex::default(),
             failures: Failures::default(),
+            images: Arc::default(),
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt as _};
 use relay_core::Value;
 use relay_model::annotation;
@@ -16,13 +17,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::apply::{self, Made};
-use super::objects::{self, Limits, Names};
+use super::objects::{self, Given, Limits, Names, Programs};
 use super::report;
 use super::snapshot::{Snapshot, StoredWorkflow};
 use super::token;
 use crate::error::is_invalid;
+use crate::image::Lookups;
 use crate::read::read;
 use crate::tenant::sink::{self, Sink};
+use crate::tenant::step_account;
 use crate::{Context, Error};
 
 /// What starting a run came to.
@@ -43,12 +46,17 @@ const RETRY: Duration = Duration::from_secs(5);
 struct Start<'a> {
     context: &'a Context,
     run: &'a Run,
+    lookups: &'a Arc<Lookups>,
     now: Timestamp,
 }
 
 /// Makes what is not there yet of a run's objects, or takes up a run that another operator began.
-pub(super) async fn start(context: &Context, run: &Run) -> Result<Started, Error> {
-    Start { context, run, now: context.clock.now() }.go().await
+pub(super) async fn start(
+    context: &Context,
+    run: &Run,
+    lookups: &Arc<Lookups>,
+) -> Result<Started, Error> {
+    Start { context, run, lookups, now: context.clock.now() }.go().await
 }
 
 impl Start<'_> {
@@ -157,14 +165,20 @@ impl Start<'_> {
             let message = format!("there is no namespace {:?}", names.namespace);
             return Ok(self.waiting("NamespaceNotFound", &message, RETRY));
         };
-        let mutable = objects::mutable(run, &snapshot, &names, owner);
+        let programs = match self.programs(&snapshot, &names.namespace) {
+            Ok(programs) => programs,
+            Err(asked) => {
+                let message = format!("asking what these images run: {}", asked.join(", "));
+                return Ok(self.waiting("ImagesPending", &message, RETRY));
+            }
+        };
+        let mutable = objects::mutable(run, &snapshot, &names, owner, &programs, self.now);
         if let Err(stopped) = self.make(&mutable, "InvalidRun").await? {
             return Ok(stopped);
         }
         let tokens = token::sealed(context, run, &snapshot, &names, &uid, limits.run, sink).await?;
-        let settings = &context.settings;
-        let pipeline_run =
-            objects::pipeline_run(run, &snapshot, &names, owner, &tokens, limits, settings);
+        let given = Given { tokens, programs, limits, settings: &context.settings };
+        let pipeline_run = objects::pipeline_run(run, &snapshot, &names, owner, &given);
         match self.make(&pipeline_run, "PipelineRefused").await? {
             Ok(_) => Ok(Started::Running(names, snapshot)),
             Err(stopped) => Ok(stopped),
@@ -229,6 +243,33 @@ impl Start<'_> {
                 Ok(Err(("TenantNotReady", format!("tenant {name:?}: {why}"))))
             }
         }
+    }
+
+    /// What the images of those steps run that name neither a command nor a script; or those whose
+    /// registries are being asked.
+    fn programs(&self, snapshot: &Snapshot, namespace: &str) -> Result<Programs, Vec<String>> {
+        let mut programs = Programs::new();
+        let Some(inspector) = &self.context.images else { return Ok(programs) };
+        let account = match self.context.settings.policies {
+            Some(_) => step_account(&snapshot.workflow.spec.tenant_ref.name),
+            None => "default".to_owned(),
+        };
+        let run = ObjectRef::from_obj(self.run);
+        let mut asked = Vec::new();
+        for step in &snapshot.workflow.spec.steps {
+            let container = &step.container;
+            let image = &container.image;
+            if image.is_empty() || container.command.is_some() || !container.input.is_empty() {
+                continue;
+            }
+            let place = (namespace, account.as_str());
+            match self.lookups.find(self.context, inspector, place, image, &run) {
+                Some(found) => drop(programs.insert(image.clone(), found)),
+                None if asked.contains(image) => {}
+                None => asked.push(image.clone()),
+            }
+        }
+        if asked.is_empty() { Ok(programs) } else { Err(asked) }
     }
 
     /// Where steps may start runs of other workflows, or what is missing for that. The sink for

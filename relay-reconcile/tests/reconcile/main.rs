@@ -7,6 +7,8 @@ mod cost;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod image;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod tekton;

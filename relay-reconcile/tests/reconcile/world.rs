@@ -57,6 +57,7 @@ impl World {
             sealer: Arc::new(SealKeys::generate()),
             secrets: Arc::new(ClusterSecrets::new(client.clone())),
             clock: Arc::new(SystemClock),
+            images: None,
         });
         Self { cluster, client, context, key, controllers: Vec::new() }
     }

@@ -162,6 +162,8 @@ impl Engine {
                 // Nobody enforces accounts, networks and limits on processes: their objects would
                 // only cost time.
                 policies: None,
+                // The executor reads what is embedded, and nothing here has etcd's limits.
+                max_embedded: usize::MAX,
                 ..Settings::default()
             },
             signer: Arc::clone(&key) as _,

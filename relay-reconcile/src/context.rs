@@ -89,6 +89,9 @@ pub struct Settings {
     pub ephemeral_storage: Option<String>,
     /// What kind of installation this is.
     pub environment: Environment,
+    /// The most bytes of a pipeline that are put into its PipelineRun; what is larger has a Task for
+    /// each step. Tekton copies the one into its status, and etcd takes 1.5 MiB.
+    pub max_embedded: usize,
     /// How long a run may take; for ever where nothing is said.
     pub timeout: Option<SignedDuration>,
     /// How long a step may take; for ever where nothing is said.
@@ -108,6 +111,7 @@ impl Default for Settings {
             pull_policy: Some("Always".to_owned()),
             ephemeral_storage: Some("20Gi".to_owned()),
             environment: Environment::Development,
+            max_embedded: 256 << 10,
             timeout: None,
             step_timeout: None,
             approval_timeout: SignedDuration::from_hours(1),

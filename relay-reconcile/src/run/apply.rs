@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::Status;
 use kube::{Api, Resource, ResourceExt as _};
 use relay_model::annotation;
 use relay_model::tekton::{CustomRun, CustomRunStatus, PipelineRun};
@@ -54,7 +55,7 @@ where
     let found = match api.create(&params, object).await {
         Ok(made) => return Ok(Made::Ours(Arc::new(made))),
         Err(error) if is_already_exists(&error) => read(|| api.get(&name)).await,
-        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 413 | 422) => {
+        Err(kube::Error::Api(status)) if is_wrong(&status) => {
             return Ok(Made::Refused(status.message.clone()));
         }
         Err(kube::Error::Api(status)) if status.code == 403 => {
@@ -78,6 +79,15 @@ where
         return Err(Error::LeftOver { object: format!("{} {namespace}/{name}", K::kind(&())) });
     }
     Ok(Made::Foreign)
+}
+
+/// Whether an API server says that the object is wrong. That it is too large for etcd comes as an
+/// error of the server.
+fn is_wrong(status: &Status) -> bool {
+    matches!(status.code, 400 | 413 | 422)
+        || ["request is too large", "message larger than max"]
+            .iter()
+            .any(|words| status.message.contains(words))
 }
 
 /// Sets the finalizer and the place of the run's objects, in one write before any of them is made.

@@ -12,8 +12,8 @@ use kube::api::ObjectMeta;
 use relay_core::{Message, MessageSource, StoreError, Value};
 use relay_model::tekton::{
     EmbeddedMetadata, GATE_API_VERSION, GATE_KIND, PIPELINE_CANCELLED, PipelineRun,
-    PipelineRunSpec, PipelineSpec, PipelineTask, PodTemplate, RESULT_DECISION, TaskRunTemplate,
-    TaskSpec, TaskStep, TimeoutFields, WhenExpression,
+    PipelineRunSpec, PipelineSpec, PipelineTask, PodTemplate, RESULT_DECISION, Task, TaskRef,
+    TaskRunTemplate, TaskSpec, TaskStep, TimeoutFields, WhenExpression,
 };
 use relay_model::v1beta1::{Run, Step};
 use relay_model::{annotation, name};
@@ -261,6 +261,7 @@ pub(super) fn pipeline_run(
                 name: task.clone(),
                 display_name: Some(planned.name.to_string()),
                 task_spec: Some(task_spec(run, planned, step, names, &token, given)),
+                task_ref: None,
                 run_after: planned.gate.clone().into_iter().collect(),
                 when: planned.gate.as_deref().map(opened_by).into_iter().collect(),
                 on_error: Some("continue".to_owned()),
@@ -291,6 +292,32 @@ pub(super) fn pipeline_run(
     pipeline_run.metadata = metadata(run, &names.pipeline_run, &names.namespace);
     pipeline_run.metadata.owner_references = owned_by(owner).map(|owner| vec![owner]);
     pipeline_run
+}
+
+/// Moves what the tasks of a pipeline do into Tasks of their own, where all of it is too large to be
+/// embedded. Gates stay: Tekton has no Tasks for them, and they are small.
+pub(super) fn move_out(pipeline_run: &mut PipelineRun, run: &Run, max: usize) -> Vec<Task> {
+    let Some(pipeline) = &mut pipeline_run.spec.pipeline_spec else { return Vec::new() };
+    // A graph of text is always JSON.
+    if serde_json::to_vec(pipeline).is_ok_and(|json| json.len() <= max) {
+        return Vec::new();
+    }
+    let run_name = run.metadata.name.as_deref().unwrap_or_default();
+    let namespace = pipeline_run.metadata.namespace.as_deref().unwrap_or_default();
+    let mut moved = Vec::new();
+    for task in &mut pipeline.tasks {
+        let Some(spec) = task.task_spec.take_if(|spec| spec.kind.is_none()) else { continue };
+        // The hash of a step tells apart what is cut off.
+        let name = name::derived(run_name, &format!("-{}", task.name));
+        let given = spec.metadata.clone().unwrap_or_default();
+        let mut metadata = metadata(run, &name, namespace);
+        metadata.labels.get_or_insert_default().extend(given.labels);
+        metadata.annotations.get_or_insert_default().extend(given.annotations);
+        metadata.owner_references.clone_from(&pipeline_run.metadata.owner_references);
+        task.task_ref = Some(TaskRef { name });
+        moved.push(Task { metadata, spec: TaskSpec { metadata: None, ..spec } });
+    }
+    moved
 }
 
 /// A duration as Tekton reads it.

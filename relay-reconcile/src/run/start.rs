@@ -178,7 +178,13 @@ impl Start<'_> {
         }
         let tokens = token::sealed(context, run, &snapshot, &names, &uid, limits.run, sink).await?;
         let given = Given { tokens, programs, limits, settings: &context.settings };
-        let pipeline_run = objects::pipeline_run(run, &snapshot, &names, owner, &given);
+        let mut pipeline_run = objects::pipeline_run(run, &snapshot, &names, owner, &given);
+        let max = context.settings.max_embedded;
+        for task in objects::move_out(&mut pipeline_run, run, max) {
+            if let Err(stopped) = self.make(&task, "PipelineRefused").await? {
+                return Ok(stopped);
+            }
+        }
         match self.make(&pipeline_run, "PipelineRefused").await? {
             Ok(_) => Ok(Started::Running(names, snapshot)),
             Err(stopped) => Ok(stopped),

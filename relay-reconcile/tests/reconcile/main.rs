@@ -5,6 +5,8 @@ mod cluster;
 #[cfg(test)]
 mod cost;
 #[cfg(test)]
+mod extremes;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod image;

@@ -102,3 +102,43 @@ impl<K: Resource + Clone> Children<K> {
         lock(&self.known).get(&run).cloned().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::api::ObjectMeta;
+    use relay_model::tekton::CustomRun;
+
+    fn gate(run: &str, task: &str) -> CustomRun {
+        let labels = [(PIPELINE_RUN_LABEL, run), (PIPELINE_TASK_LABEL, task)];
+        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let metadata = ObjectMeta {
+            name: Some(format!("{run}-{task}")),
+            namespace: Some("ns".to_owned()),
+            labels: Some(labels.into()),
+            ..ObjectMeta::default()
+        };
+        CustomRun { metadata, ..CustomRun::new("", Default::default()) }
+    }
+
+    #[test]
+    fn a_list_tells_what_vanished_before_it() {
+        let children = Children::default();
+        let gone = |event| {
+            let gone = children.apply(&event);
+            let mut names: Vec<_> =
+                gone.iter().map(|gate: &Arc<CustomRun>| gate.name_any()).collect();
+            names.sort();
+            names
+        };
+        for (run, task) in [("r", "a"), ("r", "b"), ("s", "a")] {
+            assert_eq!(gone(Event::Apply(gate(run, task))), [""; 0]);
+        }
+        assert_eq!(gone(Event::Init), [""; 0]);
+        assert_eq!(gone(Event::InitApply(gate("r", "b"))), [""; 0]);
+        assert_eq!(gone(Event::InitDone), ["r-a", "s-a"]);
+        assert_eq!(children.of("ns", "r").len(), 1);
+        assert_eq!(gone(Event::Delete(gate("r", "b"))), [""; 0], "that is told as such");
+        assert!(children.of("ns", "r").is_empty());
+    }
+}

@@ -17,4 +17,6 @@ mod tekton;
 #[cfg(test)]
 mod tenant;
 #[cfg(test)]
+mod waiting;
+#[cfg(test)]
 mod world;

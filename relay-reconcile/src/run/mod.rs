@@ -37,12 +37,15 @@ mod gate;
 mod graph;
 mod objects;
 mod observe;
+mod pipeline;
 mod plan;
+mod program;
 mod progress;
 mod reconcile;
 mod report;
 mod snapshot;
 mod start;
+mod task;
 mod token;
 
 pub use controller::controller;

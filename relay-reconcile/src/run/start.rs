@@ -17,7 +17,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::apply::{self, Made};
-use super::objects::{self, Given, Limits, Names, Programs};
+use super::objects::{self, Limits, Names};
+use super::pipeline::{self, Given};
+use super::program::Programs;
 use super::report;
 use super::snapshot::{Snapshot, StoredWorkflow};
 use super::token;
@@ -178,9 +180,9 @@ impl Start<'_> {
         }
         let tokens = token::sealed(context, run, &snapshot, &names, &uid, limits.run, sink).await?;
         let given = Given { tokens, programs, limits, settings: &context.settings };
-        let mut pipeline_run = objects::pipeline_run(run, &snapshot, &names, owner, &given);
+        let mut pipeline_run = pipeline::pipeline_run(run, &snapshot, &names, owner, &given);
         let max = context.settings.max_embedded;
-        for task in objects::move_out(&mut pipeline_run, run, max) {
+        for task in pipeline::move_out(&mut pipeline_run, run, max) {
             if let Err(stopped) = self.make(&task, "PipelineRefused").await? {
                 return Ok(stopped);
             }

@@ -15,6 +15,9 @@ fn creates(request: &RequestInfo, resource: &str) -> bool {
     request.verb == Verb::Create && request.resource == resource
 }
 
+/// A name, what cannot be made, why, and what the run says: a reason and a part of the message.
+type Case = (&'static str, &'static str, fn() -> Fault, &'static str, &'static str);
+
 #[tokio::test]
 async fn while_the_api_server_refuses() {
     let tekton_refuses = || {
@@ -29,7 +32,6 @@ async fn while_the_api_server_refuses() {
     };
     let forbidden = || Fault::status(403, "Forbidden", "configmaps is forbidden");
     let broken = || Fault::status(500, "InternalError", "failed calling webhook");
-    type Case = (&'static str, &'static str, fn() -> Fault, &'static str, &'static str);
     let cases: [Case; 4] = [
         ("a feature", "pipelineruns", tekton_refuses, "TektonFeatureMissing", "enable-api-fields"),
         ("no Tekton", "pipelineruns", unserved, "NotServed", "PipelineRun default/r"),

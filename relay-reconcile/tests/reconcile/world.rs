@@ -37,7 +37,11 @@ impl Drop for World {
 impl World {
     /// Without controllers: reconcilers are called by hand.
     pub(crate) fn still() -> Self {
-        let cluster = MemoryCluster::new();
+        Self::still_on(MemoryCluster::new())
+    }
+
+    /// The same on a cluster that has nothing on it yet.
+    pub(crate) fn still_on(cluster: MemoryCluster) -> Self {
         for definition in v1beta1::definitions().iter().chain(&tekton::definitions()) {
             cluster.register(definition).unwrap();
         }

@@ -38,12 +38,15 @@ mod graph;
 mod intake;
 mod objects;
 mod observe;
+mod pipeline;
 mod plan;
+mod program;
 mod progress;
 mod reconcile;
 mod report;
 mod snapshot;
 mod start;
+mod task;
 mod token;
 
 pub use controller::controller;

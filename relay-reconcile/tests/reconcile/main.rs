@@ -5,6 +5,14 @@ mod cluster;
 #[cfg(test)]
 mod controller;
 #[cfg(test)]
+mod cost;
+#[cfg(test)]
+mod extremes;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod image;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod leader;
@@ -18,5 +26,7 @@ mod tekton;
 mod telemetry;
 #[cfg(test)]
 mod tenant;
+#[cfg(test)]
+mod waiting;
 #[cfg(test)]
 mod world;

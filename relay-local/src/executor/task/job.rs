@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::core::v1::Container;
-use relay_model::tekton::TaskSpec;
+use relay_model::tekton::{TaskSpec, TaskStep};
 use relay_tools::entrypoint::{Invocation, InvocationError, TOOLS_DIR};
 
 use super::mount::{Mount, MountError, mounts};
@@ -47,7 +46,7 @@ impl<'a> Job<'a> {
     ) -> Result<Self, JobError> {
         let container =
             task.steps.iter().find(|container| container.name == STEP).ok_or(JobError::NoStep)?;
-        let variables = container.env.iter().flatten().map(|variable| match &variable.value_from {
+        let variables = container.env.iter().map(|variable| match &variable.value_from {
             None => Ok((variable.name.as_str(), variable.value.as_deref().unwrap_or_default())),
             Some(_) => Err(JobError::Variable(variable.name.clone())),
         });
@@ -60,11 +59,10 @@ impl<'a> Job<'a> {
 }
 
 fn invocation(
-    container: &Container,
+    container: &TaskStep,
     images: &BTreeMap<String, PathBuf>,
 ) -> Result<Invocation, JobError> {
-    let command = container.command.as_deref().unwrap_or_default();
-    let args = container.args.as_deref().unwrap_or_default();
+    let (command, args) = (&container.command, &container.args);
     match command.split_first() {
         Some((first, rest)) if !Path::new(first).starts_with(TOOLS_DIR) => {
             return Ok(Invocation::new(first, rest.iter().chain(args)));
@@ -76,7 +74,7 @@ fn invocation(
     }
     let args = match args.split_first() {
         Some((first, rest)) if first == "--" => rest,
-        _ => args,
+        _ => args.as_slice(),
     };
     let image = container.image.as_deref().unwrap_or_default();
     match images.get(image) {
@@ -90,7 +88,7 @@ fn names_program(flag: &str) -> bool {
     matches!(name, "-entrypoint" | "--entrypoint")
 }
 
-fn no_program(container: &Container) -> JobError {
+fn no_program(container: &TaskStep) -> JobError {
     JobError::NoProgram(container.image.clone().unwrap_or_default())
 }
 

@@ -10,6 +10,8 @@ mod extremes;
 mod faults;
 #[cfg(test)]
 mod image;
+#[cfg(all(test, not(debug_assertions)))]
+mod load;
 #[cfg(test)]
 mod run;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt as _};
 use relay_core::Value;
 use relay_model::annotation;
+use relay_model::tekton::PipelineRun;
 use relay_model::v1beta1::{Condition, Run, RunStatus, Tenant, Workflow};
 use relay_store::key;
 use serde::Serialize;
@@ -28,7 +29,7 @@ use crate::image::Lookups;
 use crate::read::read;
 use crate::tenant::sink::{self, Sink};
 use crate::tenant::step_account;
-use crate::{Context, Error};
+use crate::{Context, DependencyOf, Error};
 
 /// What starting a run came to.
 pub(super) enum Started {
@@ -63,6 +64,9 @@ pub(super) async fn start(
 
 impl Start<'_> {
     fn waiting(&self, reason: &str, message: &str, time: Duration) -> Started {
+        if self.run.spec.is_cancelled() {
+            return self.failed("Cancelled", "the run was cancelled before it began");
+        }
         Started::Waiting(report::waiting(self.run, reason, message, self.now), time)
     }
 
@@ -139,6 +143,9 @@ impl Start<'_> {
         if self.run.status.as_ref().is_some_and(|status| status.start_time.is_some()) {
             return Ok(Started::Running(names, snapshot));
         }
+        if self.has_pipeline_run(&names).await? {
+            return Ok(Started::Running(names, snapshot));
+        }
         let limits = match Limits::of(self.run, &self.context.settings) {
             Ok(limits) => limits,
             Err(error) => return Ok(self.failed("InvalidRun", &error.to_string())),
@@ -151,6 +158,19 @@ impl Start<'_> {
             Ok(sink) => self.begin(names, snapshot, &owner, limits, &sink).await,
             Err(waiting) => Ok(waiting),
         }
+    }
+
+    /// Whether everything is made: the PipelineRun is made last.
+    async fn has_pipeline_run(&self, names: &Names) -> Result<bool, Error> {
+        let api: Api<PipelineRun> = Api::namespaced(self.context.client.clone(), &names.namespace);
+        let found = read(|| api.get_metadata_opt(&names.pipeline_run)).await;
+        let what = format!("PipelineRun {}/{}", names.namespace, names.pipeline_run);
+        let found = found.map_err(Error::api("read", what))?;
+        let own = DependencyOf::new(self.run);
+        Ok(found.is_some_and(|found| {
+            DependencyOf::of(&found.metadata).as_ref() == Some(&own)
+                && found.metadata.deletion_timestamp.is_none()
+        }))
     }
 
     /// Makes the rest, once the owner is there.
@@ -322,9 +342,7 @@ async fn stored_snapshot(
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &names.namespace);
     let what = format!("ConfigMap {}/{}", names.namespace, names.immutable);
     let found = read(|| api.get_opt(&names.immutable)).await.map_err(Error::api("read", what))?;
-    let ours = found.filter(|map| {
-        crate::DependencyOf::of(&map.metadata) == Some(crate::DependencyOf::new(run))
-    });
+    let ours = found.filter(|map| DependencyOf::of(&map.metadata) == Some(DependencyOf::new(run)));
     Ok(ours.and_then(|map| {
         let snapshot = read_snapshot(&map, run)?;
         Some((Arc::new(map), snapshot))

@@ -12,6 +12,8 @@ mod extremes;
 mod faults;
 #[cfg(test)]
 mod image;
+#[cfg(all(test, not(debug_assertions)))]
+mod load;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]

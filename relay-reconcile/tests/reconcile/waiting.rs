@@ -11,6 +11,19 @@ use serde_json::json;
 use crate::tekton::Tekton;
 use crate::world::{World, summary};
 
+#[tokio::test]
+async fn a_run_that_is_cancelled_while_it_waits_has_ended() {
+    let world = World::running();
+    world.create_run("r", "none").await;
+    let mut tekton = Tekton::new(world.client.clone());
+    world.until("r", &mut tekton, |status| !status.conditions.is_empty()).await;
+    let patch = Patch::Merge(json!({"spec": {"state": {"workflow": {"cancel": true}}}}));
+    world.runs().patch("r", &PatchParams::default(), &patch).await.unwrap();
+    let status = world.finish("r", &mut tekton).await;
+    assert_eq!(summary(&status), ["run: False Cancelled"]);
+    assert!(status.condition("Cancelled").unwrap().is_true());
+}
+
 fn creates(request: &RequestInfo, resource: &str) -> bool {
     request.verb == Verb::Create && request.resource == resource
 }

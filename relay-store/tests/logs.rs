@@ -29,8 +29,8 @@ async fn text(store: &dyn ObjectStore) -> String {
 
 #[test]
 fn addresses() {
-    let missing = "file:///no/such/directory";
     type Check = fn(&StorageError) -> bool;
+    let missing = "file:///no/such/directory";
     let cases: [(&str, Check); 4] = [
         ("nothing", |error| matches!(error, StorageError::Address)),
         (missing, |error| matches!(error, StorageError::Directory { .. })),

@@ -2,7 +2,7 @@
 //! asks for. Requests come from addresses of the loopback network.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -105,6 +105,7 @@ impl World {
 }
 
 /// What `curl` gets: the status and the body.
+#[expect(clippy::print_stderr, reason = "with --nocapture this shows what was asked and answered")]
 fn curl(port: u16, from: &str, arguments: &[&str], path: &str) -> (String, String) {
     let url = format!("http://127.0.0.1:{port}{path}");
     let mut command = Command::new("curl");
@@ -239,9 +240,7 @@ async fn pods_of_a_real_cluster() {
         r#"{"complete":true,"unresolvable":{},"value":{"o":"made","p":"given","s":"hunter2"}}"#;
     assert_eq!(curl(port, DEPLOY, &[], "/spec"), ("200".to_owned(), complete.to_owned()));
     assert_eq!(curl(port, DEPLOY, &[], "/secrets/pw").0, "200");
-    let started = Instant::now();
     assert_eq!(curl(port, DEPLOY, &[], "/spec").1, complete);
-    eprintln!("a warm spec, curl included: {:?}", started.elapsed());
 
     // Under its own account this pod reads the one map and writes none.
     let (status, body) = curl(port, ACTING, &[], "/spec");
@@ -267,6 +266,5 @@ async fn pods_of_a_real_cluster() {
     let log = std::fs::read_dir(log).unwrap().next().unwrap().unwrap().path();
     let part = std::fs::read_dir(log).unwrap().next().unwrap().unwrap().path();
     let part = std::fs::read_to_string(part).unwrap();
-    eprintln!("{}", part.trim());
     assert!(part.contains(r#""payload":"hello""#), "{part}");
 }

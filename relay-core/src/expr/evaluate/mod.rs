@@ -73,7 +73,7 @@ pub(crate) struct Evaluator<'e> {
 impl<'e> Evaluator<'e> {
     pub(crate) fn new(environment: &'e Environment) -> Self {
         let budget = Budget::new(*environment.limits());
-        Self { environment, met: Vec::new(), wanted: BTreeSet::new(), budget }
+        Self { environment, met: Vec::with_capacity(8), wanted: BTreeSet::new(), budget }
     }
 
     pub(crate) fn node(&mut self, node: &Node) -> Result<Partial, Error> {

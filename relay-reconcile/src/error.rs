@@ -79,6 +79,12 @@ impl Error {
     #[must_use]
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
+        if let Self::Api { source, .. } = self
+            && let kube::Error::Api(status) = source.as_ref()
+        {
+            // The error itself shows all that came with it, twice.
+            return format!("{text}: {} ({})", status.message, status.reason);
+        }
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
             text.push_str(": ");

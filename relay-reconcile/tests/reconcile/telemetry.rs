@@ -122,7 +122,8 @@ async fn a_reconcile_that_goes_on_failing_is_an_event_that_counts() {
     let told = events(&world).await;
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(
-        told[0].contains("could not read Workflow default/w") && told[0].contains("no disk"),
+        told[0].contains("could not read Workflow default/w")
+            && told[0].ends_with("default/w: no disk (InternalError)"),
         "{told:?}"
     );
     let page = telemetry.metrics.encode().unwrap();

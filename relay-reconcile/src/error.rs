@@ -101,14 +101,6 @@ impl Error {
         let object = object.into();
         move |source| Self::Api { verb, object, source: Box::new(source) }
     }
-
-    /// What was being done, and what came of it, in one line.
-    pub(crate) fn with_source(&self) -> String {
-        match std::error::Error::source(self) {
-            Some(source) => format!("{self}: {source}"),
-            None => self.to_string(),
-        }
-    }
 }
 
 /// Whether an error is what an API server answers, and would answer again.

@@ -52,4 +52,5 @@ mod token;
 
 pub use controller::controller;
 pub use progress::{GateDecision, TaskEnding};
+pub(crate) use reconcile::RETRYING;
 pub use reconcile::{Reconciler, reconcile};

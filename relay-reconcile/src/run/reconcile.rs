@@ -75,7 +75,7 @@ const WRITE_SHARE: i32 = 50;
 const MAX_WRITE_PAUSE: SignedDuration = SignedDuration::from_secs(1);
 
 /// The reason of `Completed` while something fails again and again.
-const RETRYING: &str = "Retrying";
+pub(crate) const RETRYING: &str = "Retrying";
 /// After so many failures in a row that is said.
 const TRIES: u32 = 3;
 /// A run that goes on is looked at after this time in any case: events can be missed.
@@ -250,7 +250,7 @@ impl Reconciler {
         if self.failures.count(&uid) < TRIES || run.metadata.deletion_timestamp.is_some() {
             return;
         }
-        let (now, message) = (context.clock.now(), error.with_source());
+        let (now, message) = (context.clock.now(), error.chain());
         let Some(running) = self.running(&uid) else {
             let status = report::waiting(run, RETRYING, &message, now);
             drop(write_if_changed(context, run, &status).await);

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tracing::debug;
 
 use crate::context::FIELD_MANAGER;
+use crate::run::RETRYING;
 
 /// How many Events may wait to be published. More are lost: work does not wait for them.
 const BACKLOG: usize = 256;
@@ -79,7 +80,9 @@ pub(crate) fn of_run(before: Option<&RunStatus>, after: &RunStatus) -> Option<Ne
     if !after.is_completed() {
         let (reason, note) = text(completed)?;
         let known = before.and_then(|before| before.condition("Completed"));
-        if known.and_then(|known| known.reason.as_ref()) == Some(&reason) {
+        // Failures are told as what they are.
+        let is_known = known.and_then(|known| known.reason.as_ref()) == Some(&reason);
+        if is_known || reason == RETRYING {
             return None;
         }
         // A run that has started waits for a person; one that has not, for something missing.

@@ -69,7 +69,7 @@ pub async fn reconcile(tenant: Arc<Tenant>, context: &Context) -> Result<Action,
             Err(Obstacle::Failed(error)) => return Err(error),
             Err(Obstacle::Foreign(object)) => namespace = NamespaceState::Occupied(object),
             Err(Obstacle::Refused(error)) => {
-                namespace = NamespaceState::Refused(error.with_source());
+                namespace = NamespaceState::Refused(error.chain());
                 // Rights may be on their way: it is tried again soon, and then later and later.
                 failure = Some(error);
             }

@@ -362,13 +362,19 @@ fn entrypoint(step: &Step) -> Vec<String> {
     };
     let mut args = Vec::new();
     if let Some(program) = program {
-        args.extend(["-entrypoint".to_owned(), program]);
+        args.extend(["-entrypoint".to_owned(), verbatim(&program)]);
     }
     args.push("--".to_owned());
     if step.container.input.is_empty() {
-        args.extend(step.container.args.iter().cloned());
+        args.extend(step.container.args.iter().map(|arg| verbatim(arg)));
     }
     args
+}
+
+/// An argument that the kubelet hands on as it was written: it would take `$(NAME)` for a variable
+/// and `$$` for one sign.
+fn verbatim(arg: &str) -> String {
+    arg.replace('$', "$$")
 }
 
 fn script_volume(planned: &PlannedStep, names: &Names) -> Volume {

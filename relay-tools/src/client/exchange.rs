@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{Method, StatusCode, header};
+use prost::Message;
+use reqwest::header::{self, HeaderValue};
+use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -21,8 +23,11 @@ pub(super) struct Request<'a> {
     method: Method,
     path: String,
     query: &'a [(&'a str, &'a str)],
-    body: Option<Bytes>,
+    body: Option<(HeaderValue, Bytes)>,
 }
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 impl<'a> Request<'a> {
     pub(super) fn get(path: &str) -> Self {
@@ -69,8 +74,13 @@ impl<'a> Request<'a> {
             path: self.path.clone(),
             reason: error.to_string(),
         })?;
-        self.body = Some(json.into());
+        self.body = Some((JSON, json.into()));
         Ok(self)
+    }
+
+    pub(super) fn message(mut self, body: &impl Message) -> Self {
+        self.body = Some((OCTETS, body.encode_to_vec().into()));
+        self
     }
 }
 
@@ -79,6 +89,7 @@ pub(super) struct Reply {
     method: Method,
     path: String,
     status: StatusCode,
+    content_type: Option<HeaderValue>,
     body: Bytes,
 }
 
@@ -93,6 +104,17 @@ impl Reply {
             path: self.path,
             status: self.status,
         })
+    }
+
+    /// A message of protocol buffers.
+    pub(super) fn decode<M: Message + Default>(self) -> Result<M, ClientError> {
+        let decoded = if self.content_type == Some(OCTETS) {
+            M::decode(self.body).map_err(|error| error.to_string())
+        } else {
+            Err("it is no application/octet-stream".to_owned())
+        };
+        let (method, path) = (self.method, self.path);
+        decoded.map_err(|reason| ClientError::Body { method, path, reason })
     }
 
     pub(super) fn read<T: DeserializeOwned>(self) -> Result<T, ClientError> {
@@ -146,12 +168,14 @@ impl MetadataClient {
         let url = self.address.url(&request.path, request.query);
         let mut builder =
             self.address.authorize(self.http.request(request.method.clone(), url)).timeout(timeout);
-        if let Some(body) = &request.body {
-            builder = builder.header(header::CONTENT_TYPE, "application/json").body(body.clone());
+        if let Some((content_type, body)) = &request.body {
+            builder = builder.header(header::CONTENT_TYPE, content_type).body(body.clone());
         }
         let response = builder.send().await.map_err(failed)?;
         let status = response.status();
+        let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
         let body = response.bytes().await.map_err(failed)?;
-        Ok(Reply { method: request.method.clone(), path: request.path.clone(), status, body })
+        let (method, path) = (request.method.clone(), request.path.clone());
+        Ok(Reply { method, path, status, content_type, body })
     }
 }

@@ -9,6 +9,7 @@ mod answer;
 mod decorator;
 mod error;
 mod exchange;
+mod log;
 mod retry;
 mod status;
 pub mod transfer;

@@ -121,6 +121,12 @@ impl Entrypoint {
         self
     }
 
+    /// The API that the step reports to, with the rule by which its requests are repeated.
+    pub fn api(&self) -> Option<MetadataClient> {
+        let retry = Retry::outages(self.request_timeout);
+        self.client.clone().map(|client| client.retrying(retry))
+    }
+
     /// Whether a gate has decided the conditions already.
     #[must_use]
     pub const fn gated(mut self, gated: bool) -> Self {
@@ -220,8 +226,7 @@ impl Entrypoint {
         output: mpsc::Sender<Chunk>,
         cancel: CancellationToken,
     ) -> Result<Ended, EntrypointError> {
-        let retry = Retry::outages(self.request_timeout);
-        self.client = self.client.map(|client| client.retrying(retry));
+        self.client = self.api();
         let mut interrupts = Interrupts::new(cancel, self.signals.take());
         let mut record = Record::new(self.client.clone());
         let prepared = tokio::select! {
@@ -241,6 +246,8 @@ impl Entrypoint {
                 program.run(&output, &mut interrupts).await?
             }
         };
+        // The receiver need not wait for the report.
+        drop(output);
         let hurry = self.request_timeout.min(self.grace);
         record.end(ended, hurry).await
     }

@@ -63,11 +63,14 @@ fn invocation(
     container: &Container,
     images: &BTreeMap<String, PathBuf>,
 ) -> Result<Invocation, JobError> {
-    let command = container.command.as_deref().unwrap_or_default();
-    let args = container.args.as_deref().unwrap_or_default();
+    // The kubelet reads two signs as one. Variables in arguments are left alone.
+    let read = |words: &Option<Vec<String>>| -> Vec<String> {
+        words.iter().flatten().map(|word| word.replace("$$", "$")).collect()
+    };
+    let (command, args) = (read(&container.command), read(&container.args));
     match command.split_first() {
         Some((first, rest)) if !Path::new(first).starts_with(TOOLS_DIR) => {
-            return Ok(Invocation::new(first, rest.iter().chain(args)));
+            return Ok(Invocation::new(first, rest.iter().chain(&args)));
         }
         _ => {}
     }
@@ -76,7 +79,7 @@ fn invocation(
     }
     let args = match args.split_first() {
         Some((first, rest)) if first == "--" => rest,
-        _ => args,
+        _ => &args,
     };
     let image = container.image.as_deref().unwrap_or_default();
     match images.get(image) {
@@ -121,6 +124,10 @@ mod tests {
             |args: &[&str]| json!({"command": [ENTRYPOINT], "args": args, "image": "known"});
         for (container, expected) in [
             (entry(&["-entrypoint", "make", "--", "-k"]), Invocation::new("make", ["-k"])),
+            (
+                entry(&["-entrypoint", "sh", "--", "-c", "$$(kill $$$$) $x"]),
+                Invocation::new("sh", ["-c", "$(kill $$) $x"]),
+            ),
             (entry(&["--", "-k"]), Invocation::new("/bin/known", ["-k"])),
             (entry(&[]), Invocation::new("/bin/known", [""; 0])),
             (json!({"command": ["sh", "-c"], "args": ["x"]}), Invocation::new("sh", ["-c", "x"])),

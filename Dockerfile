@@ -11,8 +11,11 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     target="$(uname -m)-unknown-linux-gnu" \
-    && RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --profile dist --target "$target" \
-        -p relay-bin --bin relay-operator --bin relay-metadata-api --bin relay-runtime-tools \
+    && export RUSTFLAGS="-C target-feature=+crt-static" \
+    && cargo build --locked --profile dist --target "$target" -p relay-bin \
+        --bin relay-operator --bin relay-metadata-api \
+    # Apart: what is built together shares its features, and the tools are to have few.
+    && cargo build --locked --profile dist --target "$target" -p relay-tools \
     && mkdir /programs \
     && cp "target/$target/dist/relay-operator" "target/$target/dist/relay-metadata-api" \
         "target/$target/dist/relay-runtime-tools" /programs/

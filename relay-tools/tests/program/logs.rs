@@ -48,6 +48,7 @@ async fn no_state_of_the_log_api_disturbs_the_program() {
         ("switched off", Mood::Willing, &off),
         ("silent", Mood::Silent, &hasty),
         ("broken", Mood::Broken, &hasty),
+        ("absent", Mood::Absent, &hasty),
     ] {
         let (url, logs) = serve(mood).await;
         let started = Instant::now();

@@ -1,12 +1,14 @@
 //! One request and its answer, repeated as the rule says.
 
+use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Method, StatusCode};
+use http_body_util::{BodyExt as _, Full};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use prost::Message;
-use reqwest::header::{self, HeaderValue};
-use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -160,22 +162,39 @@ impl MetadataClient {
         request: &Request<'_>,
         timeout: Duration,
     ) -> Result<Reply, ClientError> {
-        let failed = |error: reqwest::Error| ClientError::Connection {
-            method: request.method.clone(),
-            path: request.path.clone(),
-            source: error.without_url(),
+        let (method, path) = (request.method.clone(), request.path.clone());
+        let answer = match tokio::time::timeout(timeout, self.send(request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(format!("nothing within {timeout:?}").into()),
         };
-        let url = self.address.url(&request.path, request.query);
-        let mut builder =
-            self.address.authorize(self.http.request(request.method.clone(), url)).timeout(timeout);
-        if let Some((content_type, body)) = &request.body {
-            builder = builder.header(header::CONTENT_TYPE, content_type).body(body.clone());
+        match answer {
+            Ok((status, content_type, body)) => {
+                Ok(Reply { method, path, status, content_type, body })
+            }
+            Err(source) => Err(ClientError::Connection { method, path, source }),
         }
-        let response = builder.send().await.map_err(failed)?;
+    }
+
+    async fn send(
+        &self,
+        request: &Request<'_>,
+    ) -> Result<(StatusCode, Option<HeaderValue>, Bytes), Box<dyn Error + Send + Sync>> {
+        let url = self.address.url(&request.path, request.query);
+        let mut builder = http::Request::builder().method(request.method.clone()).uri(url.as_str());
+        if let Some(authorization) = self.address.authorization() {
+            builder = builder.header(header::AUTHORIZATION, authorization);
+        }
+        let body = match &request.body {
+            Some((content_type, body)) => {
+                builder = builder.header(header::CONTENT_TYPE, content_type);
+                body.clone()
+            }
+            None => Bytes::new(),
+        };
+        let response = self.http.0.request(builder.body(Full::new(body))?).await?;
         let status = response.status();
         let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
-        let body = response.bytes().await.map_err(failed)?;
-        let (method, path) = (request.method.clone(), request.path.clone());
-        Ok(Reply { method, path, status, content_type, body })
+        let body = response.into_body().collect().await?.to_bytes();
+        Ok((status, content_type, body))
     }
 }

@@ -1,8 +1,8 @@
 //! The calls that carry what a step prints. Their bodies are protocol buffers of the package
 //! `plspb`.
 
+use http::StatusCode;
 use jiff::Timestamp;
-use reqwest::StatusCode;
 
 use super::exchange::Request;
 use super::{ClientError, MetadataClient};

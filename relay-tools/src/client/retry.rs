@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
-use reqwest::StatusCode;
 
 /// Which failed requests are repeated, and for how long.
 ///

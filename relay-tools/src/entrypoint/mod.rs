@@ -31,10 +31,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use environment::Variables;
+use http::StatusCode;
 use interrupts::Interrupts;
 use program::Program;
 use record::Record;
-use reqwest::StatusCode;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -94,7 +94,7 @@ impl Entrypoint {
     /// environment by this.
     ///
     /// # Errors
-    /// [`ClientError::Address`] if the URL is unusable, [`ClientError::Setup`].
+    /// [`ClientError::Address`] if the URL is unusable.
     pub fn settings(
         mut self,
         variable: impl Fn(&str) -> Option<OsString>,

@@ -10,6 +10,8 @@ mod ends;
 #[cfg(test)]
 mod pods;
 #[cfg(test)]
+mod restarts;
+#[cfg(test)]
 mod tools;
 #[cfg(test)]
 mod workflow;

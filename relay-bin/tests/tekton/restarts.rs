@@ -47,6 +47,6 @@ async fn the_engine_may_be_killed_at_any_time() {
         summary(&status),
         ["one: True Succeeded", "two: True Succeeded", "three: True Succeeded", "run: True"]
     );
-    assert_eq!(outputs(&status, "three"), [("n".to_owned(), "3".to_owned())]);
+    assert_eq!(outputs(&status, "three"), [("n".to_owned(), "\"3\"".to_owned())]);
     cluster.remove().await;
 }

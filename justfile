@@ -21,7 +21,11 @@ doc:
 
 # Ring 3: the same suites against the API server of $KUBECONFIG.
 cluster:
-    cargo test -p kube-memory -p relay-metadata -p relay-reconcile --locked -- --ignored
+    cargo test -p kube-memory -p relay-metadata -p relay-reconcile -p relay-bin --locked -- --ignored --skip nightly --skip real_vault
+
+# Ring 3: the suites of Vault against the server of $VAULT_ADDR, or an OpenBao of their own.
+vault:
+    .ci/vault
 
 # Licences, versions and origins of dependencies, with cargo-deny; `just deny advisories` asks the
 # network for known flaws.
@@ -49,5 +53,6 @@ ci:
 # Ring 4: what takes too long for every change.
 nightly: ci fuzz tekton
     cargo test --release --locked -p relay-local --test executor -- --ignored --nocapture --test-threads 1
+    ../shared/controlplane/with cargo test --release --locked -p relay-bin --test operator -- --ignored --nocapture nightly
     PROPTEST_CASES=20000 cargo test --workspace --locked --release
     cargo bench --locked -p relay-core -p relay-local

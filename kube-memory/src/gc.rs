@@ -212,7 +212,7 @@ fn release_dependents(storage: &mut Storage, owner: &Object) {
 }
 
 fn set_owners(storage: &mut Storage, object: &Arc<Object>, owners: Vec<Value>) {
-    let mut value = object.value.clone();
+    let mut value = object.value();
     if let Some(metadata) = metadata_mut(&mut value) {
         if owners.is_empty() {
             metadata.remove("ownerReferences");
@@ -220,7 +220,7 @@ fn set_owners(storage: &mut Storage, object: &Arc<Object>, owners: Vec<Value>) {
             metadata.insert("ownerReferences".into(), owners.into());
         }
     }
-    if differs(&object.value, &value) {
+    if differs(&object.value(), &value) {
         storage.put(object.key.clone(), value);
     }
 }
@@ -233,8 +233,8 @@ fn drop_finalizer(storage: &mut Storage, key: &Key, finalizer: &str) {
         return;
     }
     let left: Vec<Value> =
-        finalizers(&object.value).filter(|found| *found != finalizer).map(Value::from).collect();
-    let mut value = object.value.clone();
+        finalizers(&object.head).filter(|found| *found != finalizer).map(Value::from).collect();
+    let mut value = object.value();
     if let Some(metadata) = metadata_mut(&mut value) {
         if left.is_empty() {
             metadata.remove("finalizers");
@@ -268,7 +268,7 @@ fn empty_namespace(storage: &mut Storage, name: &str) {
         return;
     };
     let kubernetes = Value::from("kubernetes");
-    let mut value = namespace.value.clone();
+    let mut value = namespace.value();
     if let Some(list) = value.pointer_mut("/spec/finalizers").and_then(Value::as_array_mut) {
         list.retain(|finalizer| *finalizer != kubernetes);
         if list.is_empty()
@@ -280,16 +280,15 @@ fn empty_namespace(storage: &mut Storage, name: &str) {
     let free = finalizers(&value).next().is_none() && value.pointer("/spec/finalizers").is_none();
     if free {
         storage.remove(&key);
-    } else if differs(&namespace.value, &value) {
+    } else if differs(&namespace.value(), &value) {
         storage.put(key, value);
     }
 }
 
 /// Deletes the objects of a definition, and stops serving it once there are none.
 fn empty_definition(storage: &mut Storage, definition: &Arc<Object>) {
-    let text = |pointer: &str| {
-        definition.value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-    };
+    let value = definition.value();
+    let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (group, plural) = (text("/spec/group"), text("/spec/names/plural"));
     let table = resource(group, plural);
     let objects: Vec<Arc<Object>> = storage.list(&table, None).cloned().collect();

@@ -81,6 +81,7 @@
 
 mod cluster;
 mod discovery;
+mod entries;
 mod fault;
 mod gc;
 mod kind;

@@ -2,6 +2,7 @@
 
 use crate::selector::{FieldSelector, LabelSelector};
 use crate::status::{Refusal, Result};
+use crate::storage::Object;
 use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
 
@@ -160,6 +161,15 @@ pub(crate) fn verb(method: &Method, target: &Target, query: &Query) -> Result<Ve
 }
 
 impl Query {
+    /// Whether the selectors let an object through.
+    pub(crate) fn selects(&self, object: &Object) -> bool {
+        self.labels.matches(&object.head)
+            && match self.fields.needs_only_metadata() {
+                true => self.fields.matches(&object.head),
+                false => self.fields.matches(&object.value()),
+            }
+    }
+
     /// Reads the query of a URL.
     ///
     /// # Errors

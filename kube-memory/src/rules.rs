@@ -7,7 +7,7 @@ use crate::storage::finalizers;
 use serde_json::Value;
 
 /// The largest sum of values in a `ConfigMap` or a `Secret`, in bytes.
-const MAX_DATA: usize = 1 << 20;
+pub(crate) const MAX_DATA: usize = 1 << 20;
 
 /// The largest sum of annotations, in bytes.
 const MAX_ANNOTATIONS: usize = 256 << 10;

@@ -113,6 +113,11 @@ impl FieldSelector {
         })
     }
 
+    /// Whether metadata is all that it looks at.
+    pub(crate) fn needs_only_metadata(&self) -> bool {
+        self.0.iter().all(|requirement| requirement.path.starts_with("metadata."))
+    }
+
     pub(crate) fn requirements(&self) -> &[FieldRequirement] {
         &self.0
     }

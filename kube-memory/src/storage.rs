@@ -1,5 +1,6 @@
 //! Objects and the history of their changes.
 
+use crate::entries::Entries;
 use crate::kind::{Kind, Registry};
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -27,10 +28,13 @@ pub(crate) struct Key {
 #[derive(Debug)]
 pub(crate) struct Object {
     pub(crate) key: Key,
-    /// Everything but `apiVersion` and `kind`, which depend on who asks.
-    pub(crate) value: Value,
-    /// `value` as JSON without its opening brace.
-    tail: Bytes,
+    /// An object with the `metadata` alone: most of what the server itself asks about.
+    pub(crate) head: Value,
+    /// The `data` of a ConfigMap that is nothing but that.
+    pub(crate) entries: Option<Entries>,
+    /// The object as JSON, save for `entries`, and for `apiVersion` and `kind`, which depend on who
+    /// asks. As text it takes a tenth of the memory.
+    json: Bytes,
     pub(crate) revision: u64,
 }
 
@@ -143,10 +147,20 @@ impl Storage {
 
     /// Stores a new state of an object under a new revision.
     pub(crate) fn put(&mut self, key: Key, mut value: Value) -> Arc<Object> {
+        let entries = Object::entries(&key, &mut value);
+        self.put_parts(key, value, entries)
+    }
+
+    /// Stores a new state of a ConfigMap that differs in its entries.
+    pub(crate) fn put_entries(&mut self, live: &Object, entries: Entries) -> Arc<Object> {
+        self.put_parts(live.key.clone(), live.head.clone(), Some(entries))
+    }
+
+    fn put_parts(&mut self, key: Key, mut fields: Value, entries: Option<Entries>) -> Arc<Object> {
         self.revision += 1;
         self.writes += 1;
-        set_revision(&mut value, self.revision);
-        let object = Arc::new(Object::new(key.clone(), value, self.revision));
+        set_revision(&mut fields, self.revision);
+        let object = Arc::new(Object::of_parts(key.clone(), fields, entries, self.revision));
         let table = self.table(&key.resource);
         let namespace = table.objects.entry(key.namespace.clone()).or_default();
         let previous = namespace.insert(key.name.clone(), Arc::clone(&object));
@@ -179,9 +193,10 @@ impl Storage {
         if let Some(uid) = previous.uid() {
             self.by_uid.remove(uid);
         }
-        let mut value = previous.value.clone();
-        set_revision(&mut value, self.revision);
-        let object = Arc::new(Object::new(key.clone(), value, self.revision));
+        let mut fields = previous.rest();
+        let entries = previous.entries.clone();
+        set_revision(&mut fields, self.revision);
+        let object = Arc::new(Object::of_parts(key.clone(), fields, entries, self.revision));
         self.record(
             &key.resource,
             Event {
@@ -209,13 +224,13 @@ impl Storage {
         let limit = self.history_limit;
         let revision = event.object.revision;
         let table = self.table(resource);
-        table.history_bytes += event.object.tail.len();
+        table.history_bytes += event.object.size();
         table.history.push_back(event);
         while table.history.len() > limit
             || (table.history_bytes > HISTORY_BYTES && table.history.len() > 1)
         {
             if let Some(gone) = table.history.pop_front() {
-                table.history_bytes -= gone.object.tail.len();
+                table.history_bytes -= gone.object.size();
                 table.compacted = gone.object.revision;
             }
         }
@@ -265,23 +280,42 @@ impl Storage {
 }
 
 impl Object {
-    pub(crate) fn new(key: Key, value: Value, revision: u64) -> Self {
-        let json = Bytes::from(value.to_string());
-        Self {
-            key,
-            // A stored object has metadata, so something follows the brace.
-            tail: json.slice(1.min(json.len())..),
-            value,
-            revision,
+    pub(crate) fn new(key: Key, mut value: Value, revision: u64) -> Self {
+        let entries = Self::entries(&key, &mut value);
+        Self::of_parts(key, value, entries, revision)
+    }
+
+    fn of_parts(key: Key, fields: Value, entries: Option<Entries>, revision: u64) -> Self {
+        let json = Bytes::from(fields.to_string());
+        Self { key, head: head(fields), entries, json, revision }
+    }
+
+    /// Takes what is kept apart out of an object.
+    fn entries(key: &Key, value: &mut Value) -> Option<Entries> {
+        if &*key.resource == "configmaps." { Entries::take(value) } else { None }
+    }
+
+    /// The object without its version and kind.
+    pub(crate) fn value(&self) -> Value {
+        let mut value = self.rest();
+        if let (Some(entries), Some(map)) = (&self.entries, value.as_object_mut()) {
+            map.insert("data".into(), entries.to_value());
         }
+        value
+    }
+
+    /// The object without what is kept apart.
+    fn rest(&self) -> Value {
+        // What was written here can be read.
+        serde_json::from_slice(&self.json).unwrap_or_else(|_| self.head.clone())
     }
 
     pub(crate) fn uid(&self) -> Option<&str> {
-        self.value.pointer("/metadata/uid")?.as_str()
+        self.head.pointer("/metadata/uid")?.as_str()
     }
 
     pub(crate) fn metadata(&self) -> &Value {
-        self.value.get("metadata").unwrap_or(&Value::Null)
+        self.head.get("metadata").unwrap_or(&Value::Null)
     }
 
     pub(crate) fn is_terminating(&self) -> bool {
@@ -289,7 +323,7 @@ impl Object {
     }
 
     pub(crate) fn has_finalizer(&self, finalizer: &str) -> bool {
-        finalizers(&self.value).any(|found| found == finalizer)
+        finalizers(&self.head).any(|found| found == finalizer)
     }
 
     pub(crate) fn owners(&self) -> impl Iterator<Item = &Value> {
@@ -308,13 +342,23 @@ impl Object {
         out.extend_from_slice(b"\",\"kind\":\"");
         out.extend_from_slice(kind.kind.as_bytes());
         out.extend_from_slice(b"\",");
-        out.extend_from_slice(&self.tail);
+        self.write_tail(out);
     }
 
     /// The object as JSON without its version and kind, as in lists of built-in kinds.
     pub(crate) fn write_bare(&self, out: &mut Vec<u8>) {
         out.push(b'{');
-        out.extend_from_slice(&self.tail);
+        self.write_tail(out);
+    }
+
+    fn write_tail(&self, out: &mut Vec<u8>) {
+        if let Some(entries) = &self.entries {
+            out.extend_from_slice(b"\"data\":");
+            entries.write(out);
+            out.push(b',');
+        }
+        // A stored object has metadata, so something follows the brace.
+        out.extend_from_slice(self.json.get(1..).unwrap_or_default());
     }
 
     /// The metadata of the object, for clients that want no more.
@@ -326,14 +370,14 @@ impl Object {
         out.push(b'}');
     }
 
-    /// The length of the object as JSON, in bytes.
+    /// About the length of the object as JSON, in bytes.
     pub(crate) fn size(&self) -> usize {
-        self.tail.len()
+        self.json.len() + self.entries.as_ref().map_or(0, Entries::size)
     }
 
     /// The object with the version and kind of `kind`.
     pub(crate) fn typed(&self, kind: &Kind) -> Value {
-        let mut value = self.value.clone();
+        let mut value = self.value();
         if let Some(map) = value.as_object_mut() {
             map.insert("apiVersion".into(), kind.api_version().into());
             map.insert("kind".into(), kind.kind.clone().into());
@@ -359,6 +403,14 @@ pub(crate) fn metadata_mut(value: &mut Value) -> Option<&mut Map<String, Value>>
         *metadata = Map::new().into();
     }
     metadata.as_object_mut()
+}
+
+/// The metadata of an object, and nothing else of it.
+fn head(mut object: Value) -> Value {
+    if let Some(map) = object.as_object_mut() {
+        map.retain(|field, _| field == "metadata");
+    }
+    object
 }
 
 fn set_revision(value: &mut Value, revision: u64) {

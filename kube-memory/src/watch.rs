@@ -204,8 +204,7 @@ impl Watcher {
     fn sees(&self, object: &Object) -> bool {
         self.namespace.as_deref().is_none_or(|namespace| object.key.namespace == namespace)
             && self.name.as_deref().is_none_or(|name| object.key.name == name)
-            && self.query.labels.matches(&object.value)
-            && self.query.fields.matches(&object.value)
+            && self.query.selects(object)
     }
 
     /// A change as this watch sees it: objects come and go as the selectors let them through.

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{
@@ -13,6 +14,7 @@ use kube::{CustomResource, CustomResourceExt, ResourceExt};
 use kube_memory::{Fault, MemoryCluster, Verb};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::pin::pin;
 
 #[derive(CustomResource, Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -160,4 +162,60 @@ async fn without_update_managers_only_applies_leave_a_trace() {
     let managers: Vec<_> = applied.unwrap().metadata.managed_fields.unwrap();
     let managers: Vec<_> = managers.into_iter().filter_map(|entry| entry.manager).collect();
     assert_eq!(managers, ["painter", "before-first-apply"]);
+}
+
+/// What is left of a ConfigMap after patches, or the refusals, without what differs by time.
+async fn patched(cluster: &MemoryCluster, start: &ConfigMap, patches: &[Value]) -> Vec<Value> {
+    let api: Api<ConfigMap> = Api::default_namespaced(cluster.client("default"));
+    api.create(&PostParams::default(), start).await.unwrap();
+    let mut seen = Vec::new();
+    for patch in patches {
+        let before = cluster.writes();
+        let answer = api.patch("a", &PatchParams::default(), &Patch::Merge(patch)).await;
+        let answer = answer.map_or_else(
+            |error| json!(error.to_string()),
+            |map| json!([map.data, map.binary_data, map.metadata.labels, map.immutable]),
+        );
+        let stored = api.get("a").await.unwrap();
+        seen.push(json!([answer, stored.data, cluster.writes() - before]));
+    }
+    seen
+}
+
+#[tokio::test]
+async fn entries_change_alike_with_and_without_accounts_of_owners() {
+    let plain: ConfigMap = ConfigMap {
+        data: Some([("k".into(), "v\"\n\u{1}é".into()), ("other".into(), "".into())].into()),
+        ..config_map("a")
+    };
+    let binary = ConfigMap {
+        binary_data: Some([("b".into(), ByteString(vec![1]))].into()),
+        ..plain.clone()
+    };
+    let frozen = ConfigMap { immutable: Some(true), ..plain.clone() };
+    let patches = [
+        json!({"data": {"k": "2"}}),
+        json!({"data": {"k": "2"}}),
+        json!({"data": {"new": "\\ and \u{7f}"}}),
+        json!({"data": {"k": null, "new": null, "never": null}}),
+        json!({"data": {"bad key": "x"}}),
+        json!({"data": {"b": "x"}}),
+        json!({"data": {"n": 1}}),
+        json!({"data": {}}),
+        json!({"data": {"big": "x".repeat(1 << 20)}}),
+        json!({"data": {"k": "3"}, "metadata": {"labels": {"l": "1"}}}),
+        json!({"data": {"k": "4"}, "metadata": {"resourceVersion": "1"}}),
+        json!({"data": null}),
+        json!({"data": {"k": "5"}}),
+        json!({"immutable": true}),
+        json!({"data": {"k": "6"}}),
+    ];
+    for (name, start) in [("plain", plain), ("binary", binary), ("frozen", frozen)] {
+        let with = patched(&MemoryCluster::new(), &start, &patches).await;
+        let without =
+            patched(&MemoryCluster::new().without_update_managers(), &start, &patches).await;
+        for (index, patch) in patches.iter().enumerate() {
+            assert_eq!(with[index], without[index], "{name}: {patch}");
+        }
+    }
 }

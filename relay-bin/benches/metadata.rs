@@ -2,7 +2,8 @@
 //!
 //! `relay-metadata-api` in sample mode on one core, and this program as its client on another. The
 //! measure is a bare axum handler that verifies the same kind of token and answers a constant, served
-//! by this very program in a process of its own.
+//! by this very program in a process of its own. So is cluster mode, on an API server in memory: the
+//! client calls from the address of a pod.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -10,16 +11,28 @@
 )]
 
 use std::io::{BufRead as _, BufReader};
+use std::net::Ipv4Addr;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::routing::get;
-use relay_core::{Action, Claims, Hs256Key, TokenSigner as _, TokenVerifier as _};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret};
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube_memory::MemoryCluster;
+use relay_core::{
+    Action, Claims, Clock as _, Hs256Key, SealKeys, SigningKey, SystemClock, TokenSealer as _,
+    TokenSigner as _, TokenVerifier as _, VerifyingKeys,
+};
+use relay_metadata::cluster::{ClusterStores, PodAuthenticator, PodIndex};
+use relay_store::key;
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 
 const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const SAMPLE: &str = "\
@@ -42,7 +55,7 @@ runs:
 const CONNECTIONS: usize = 32;
 const DURATION: Duration = Duration::from_secs(5);
 
-fn key() -> Hs256Key {
+fn signing_key() -> Hs256Key {
     Hs256Key::new(&SecretSlice::from(b"0123456789abcdef0123456789abcdef".to_vec())).unwrap()
 }
 
@@ -87,8 +100,13 @@ impl Server {
 
     /// Loads it, and says what came of it.
     async fn measure(&self, path: &str, token: &SecretString) -> Measured {
+        self.measure_from(Ipv4Addr::LOCALHOST, path, token).await
+    }
+
+    /// The same with requests that come from this address.
+    async fn measure_from(&self, from: Ipv4Addr, path: &str, token: &SecretString) -> Measured {
         let before = self.computed();
-        let (count, size) = load(self.port, path, token).await;
+        let (count, size) = load(self.port, from, path, token).await;
         let computed = self.computed().checked_sub(before).unwrap();
         Measured {
             rate: f64::from(count) / DURATION.as_secs_f64(),
@@ -133,7 +151,7 @@ impl Measured {
 }
 
 /// The number of requests for this path that were answered, and the size of an answer.
-async fn load(port: u16, path: &str, token: &SecretString) -> (u32, usize) {
+async fn load(port: u16, from: Ipv4Addr, path: &str, token: &SecretString) -> (u32, usize) {
     let token = token.expose_secret();
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
@@ -142,7 +160,9 @@ async fn load(port: u16, path: &str, token: &SecretString) -> (u32, usize) {
     for _ in 0..CONNECTIONS {
         let request = request.clone();
         clients.spawn_local(async move {
-            let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind((from, 0).into()).unwrap();
+            let mut stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await.unwrap();
             stream.set_nodelay(true).unwrap();
             let (mut count, mut size, mut buffer) = (0_u32, 0, vec![0; 16 << 10]);
             while Instant::now() < end {
@@ -170,10 +190,25 @@ async fn load(port: u16, path: &str, token: &SecretString) -> (u32, usize) {
     (total, size)
 }
 
+/// Asks once, and waits a moment.
+async fn warm(port: u16, token: &SecretString) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((POD, 0).into()).unwrap();
+    let mut stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await.unwrap();
+    let token = token.expose_secret();
+    let request = format!("GET /spec HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 16 << 10];
+    let read = stream.read(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(answer.get(..read).unwrap()).into_owned();
+    assert!(answer.contains(r#""complete":true"#), "{answer}");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+}
+
 /// The handler that all is measured by.
 async fn serve_constant() {
     async fn constant(
-        axum::extract::State(key): axum::extract::State<std::sync::Arc<Hs256Key>>,
+        axum::extract::State(key): axum::extract::State<Arc<Hs256Key>>,
         headers: HeaderMap,
     ) -> (StatusCode, [(header::HeaderName, &'static str); 1], &'static str) {
         let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
@@ -184,17 +219,114 @@ async fn serve_constant() {
         };
         (status, [(header::CONTENT_TYPE, "application/json")], r#"{"value":"constant"}"#)
     }
-    let router = Router::new().route("/spec", get(constant)).with_state(std::sync::Arc::new(key()));
+    let router = Router::new().route("/spec", get(constant)).with_state(Arc::new(signing_key()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("addr={}", listener.local_addr().unwrap());
     axum::serve(listener, router).await.unwrap();
+}
+
+/// The address of the pod in cluster mode.
+const POD: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 1);
+
+/// Cluster mode on an API server in memory, with the same spec as in sample mode.
+async fn serve_cluster() {
+    let output = tracing_subscriber::fmt().with_writer(std::io::stderr).json();
+    output.with_max_level(tracing::Level::INFO).init();
+    let cluster = MemoryCluster::new();
+    let client = cluster.client("default");
+    let namespace = json!({"metadata": {"name": "tenant"}});
+    let namespace: Namespace = serde_json::from_value(namespace).unwrap();
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let made = namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+    let uid = made.metadata.uid.unwrap();
+
+    let deploy = Action::step("r".parse().unwrap(), "deploy".parse().unwrap());
+    let build = Action::step("r".parse().unwrap(), "build".parse().unwrap());
+    let spec = json!({
+        "one": {"$type": "Secret", "name": "a"}, "two": {"$type": "Secret", "name": "b"},
+        "three": {"$type": "Connection", "type": "http", "name": "api"},
+        "four": {"$type": "Parameter", "name": "p"}, "five": "Release ${parameters.q} is out",
+        "six": {"$type": "Output", "from": "build", "name": "o"},
+    });
+    let output = json!({"digest": "sha256:0123456789abcdef", "tags": ["a", "b"]});
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "tenant");
+    for (name, data) in [
+        (
+            "r-immutable",
+            json!({
+                (key::spec(&deploy)): spec.to_string(),
+                (key::parameter("p").unwrap()): "\"otter\"", (key::parameter("q").unwrap()): "5",
+            }),
+        ),
+        (
+            "r-mutable",
+            json!({
+                (key::output(&build, "o").unwrap()): output.to_string(),
+                (key::name(&build)): "\"build\"",
+            }),
+        ),
+    ] {
+        let map = serde_json::from_value(json!({"metadata": {"name": name}, "data": data}));
+        maps.create(&PostParams::default(), &map.unwrap()).await.unwrap();
+    }
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), "tenant");
+    for (name, label, text, data) in [
+        ("a", "relay.sh/secret", "a", json!({"value": "hunter2"})),
+        ("b", "relay.sh/secret", "b", json!({"value": "hunter3"})),
+        (
+            "c",
+            "relay.sh/connection",
+            "http.api",
+            json!({"user": "robot", "url": "https://example.com"}),
+        ),
+    ] {
+        let metadata = json!({"name": name, "labels": {(label): text}});
+        let secret = serde_json::from_value(json!({"metadata": metadata, "stringData": data}));
+        secrets.create(&PostParams::default(), &secret.unwrap()).await.unwrap();
+    }
+
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let signer = SigningKey::from_pem("k", pair.serialize_pem().as_bytes()).unwrap();
+    let public = pair.public_key_pem();
+    let verifier = VerifyingKeys::from_pems([("k", public.as_bytes())]).unwrap();
+    let seal = SealKeys::generate();
+    let now = SystemClock.now().as_second();
+    let claims = Claims {
+        not_before: Some(now),
+        expires_at: Some(now + 3600),
+        namespace_name: Some("tenant".to_owned()),
+        namespace_uid: Some(uid.clone()),
+        immutable_config_map: Some("r-immutable".to_owned()),
+        mutable_config_map: Some("r-mutable".to_owned()),
+        ..Claims::for_action(&deploy)
+    };
+    let sealed = seal.seal(&uid, &signer.sign(&claims).await.unwrap()).await.unwrap();
+    let annotations = json!({"relay.sh/token": sealed, "relay.sh/subject": deploy.subject()});
+    let pod = serde_json::from_value(json!({
+        "metadata": {"name": "deploy", "annotations": annotations},
+        "spec": {"containers": [{"name": "step-step", "image": "alpine"}]},
+    }));
+    let pods: Api<Pod> = Api::namespaced(client.clone(), "tenant");
+    pods.create(&PostParams::default(), &pod.unwrap()).await.unwrap();
+    let status = Patch::Merge(json!({"status": {"phase": "Running", "podIP": POD.to_string()}}));
+    pods.patch_status("deploy", &PatchParams::default(), &status).await.unwrap();
+
+    let index = PodIndex::new();
+    tokio::spawn(index.clone().run(client.clone()));
+    let stores = ClusterStores::new(client.clone(), relay_store::sink_client().unwrap());
+    let authenticator =
+        PodAuthenticator::new(client, index, Arc::new(seal), Arc::new(verifier), stores);
+    let router = relay_metadata::Router::new(Arc::new(authenticator));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    println!("addr={}", listener.local_addr().unwrap());
+    router.serve(listener, std::future::pending()).await;
 }
 
 async fn measure() {
     let own = std::process::id().to_string();
     Command::new("taskset").args(["-cp", "1", &own]).stdout(Stdio::null()).status().unwrap();
     let action = Action::step("r".parse().unwrap(), "deploy".parse().unwrap());
-    let token = key().sign(&Claims::for_action(&action)).await.unwrap();
+    let token = signing_key().sign(&Claims::for_action(&action)).await.unwrap();
 
     let this = std::env::current_exe().unwrap();
     let constant = Server::start(this.to_str().unwrap(), &["--constant"], None);
@@ -213,6 +345,13 @@ async fn measure() {
     let (now, most) = server.memory();
     println!("memory {now}, at most {most}");
     drop(server);
+    let cluster = Server::start(this.to_str().unwrap(), &["--cluster"], None);
+    // The first request begins the watches, which hold everything a moment later.
+    warm(cluster.port, &token).await;
+    cluster.measure_from(POD, "/spec", &token).await.print("cluster mode, /spec", &measure);
+    let path = "/outputs/build/o";
+    cluster.measure_from(POD, path, &token).await.print("cluster mode, /outputs", &measure);
+    drop(cluster);
     let mut starts: Vec<_> = (0..11).map(|_| Server::start(program, &[], sample).started).collect();
     starts.sort_unstable();
     println!("start to listening, taskset included: median {:?}", starts.get(5).unwrap());
@@ -220,8 +359,13 @@ async fn measure() {
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    if std::env::args().any(|argument| argument == "--constant") {
+    let asked = |mode: &str| std::env::args().any(|argument| argument == mode);
+    if asked("--constant") {
         runtime.block_on(serve_constant());
+    } else if asked("--cluster") {
+        // As the program has it.
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(serve_cluster());
     } else {
         tokio::task::LocalSet::new().block_on(&runtime, measure());
     }

@@ -37,10 +37,10 @@ pub struct Claims {
     #[serde(rename = "iat", skip_serializing_if = "Option::is_none")]
     pub issued_at: Option<i64>,
     /// Second before which the token is refused.
-    #[serde(rename = "nbf", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "nbf", skip_serializing_if = "Option::is_none", deserialize_with = "second")]
     pub not_before: Option<i64>,
     /// Second from which on the token is refused.
-    #[serde(rename = "exp", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "exp", skip_serializing_if = "Option::is_none", deserialize_with = "second")]
     pub expires_at: Option<i64>,
     /// The namespace of the run's objects.
     #[serde(rename = "k8s.io/namespace-name", skip_serializing_if = "Option::is_none")]
@@ -219,6 +219,11 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
         Audience::One(one) => vec![one],
         Audience::Many(many) => many,
     })
+}
+
+/// A time that is there is a whole second: a null must not turn an end into none.
+fn second<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    i64::deserialize(deserializer).map(Some)
 }
 
 fn expose<S: Serializer>(token: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -47,6 +47,7 @@ pub mod claims;
 pub mod clock;
 pub mod expr;
 mod key_pair;
+mod key_pem;
 pub mod seal;
 mod stack;
 pub mod store;

@@ -8,7 +8,8 @@ use aes_gcm::aead::{Aead as _, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit as _, Nonce};
 use async_trait::async_trait;
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Encrypts tokens for one namespace and decrypts them again.
@@ -29,7 +30,7 @@ pub trait TokenSealer: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// When there is no key to seal with.
+    /// When there is no key to seal with, or what holds the key does not answer.
     async fn seal(&self, namespace_uid: &str, token: &SecretString) -> Result<String, SealError>;
 
     /// The token in a sealed form.
@@ -37,12 +38,12 @@ pub trait TokenSealer: Send + Sync + fmt::Debug {
     /// # Errors
     ///
     /// [`SealError::Refused`] when it was sealed for another namespace, by an unknown key, or is
-    /// damaged.
+    /// damaged; [`SealError::Backend`] when nothing can be said of it.
     async fn unseal(&self, namespace_uid: &str, sealed: &str) -> Result<SecretString, SealError>;
 }
 
 /// Why a token cannot be sealed or unsealed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
     /// No key is configured, or it cannot encrypt.
@@ -51,6 +52,9 @@ pub enum SealError {
     /// Not a sealed token for this namespace. One answer for all causes.
     #[error("the sealed token is refused")]
     Refused,
+    /// What holds the key, such as a Vault, could not be reached, or failed.
+    #[error("could not seal or unseal the token")]
+    Backend(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// AES-256-GCM keys by id. The greatest id seals, all unseal: so a key is rotated by adding one.
@@ -69,6 +73,17 @@ impl SealKeys {
     pub fn generate() -> Self {
         Self::new([("1".to_owned(), rand::random())])
     }
+}
+
+/// The key in a file or an entry of a Secret: 32 bytes, or base64 of them.
+#[must_use]
+pub fn key_of(bytes: &[u8]) -> Option<[u8; 32]> {
+    if let Ok(raw) = bytes.try_into() {
+        return Some(raw);
+    }
+    let text = std::str::from_utf8(bytes).ok()?;
+    let decoded = Zeroizing::new(STANDARD.decode(text.trim()).ok()?);
+    decoded.as_slice().try_into().ok()
 }
 
 impl fmt::Debug for SealKeys {
@@ -124,7 +139,22 @@ mod tests {
         assert_eq!(both.unseal("uid", &sealed).await.unwrap().expose_secret(), "secret-token");
         let newer = both.seal("uid", &token).await.unwrap();
         assert!(newer.starts_with("relay:v1:2026:"));
-        assert_eq!(old.unseal("uid", &newer).await.unwrap_err(), SealError::Refused);
+        assert!(matches!(old.unseal("uid", &newer).await, Err(SealError::Refused)));
+    }
+
+    #[test]
+    fn keys_come_raw_or_as_base64() {
+        let encoded = format!("{}\n", STANDARD.encode([7; 32]));
+        let cases: [(&[u8], Option<[u8; 32]>); 5] = [
+            (&[7; 32], Some([7; 32])),
+            (encoded.as_bytes(), Some([7; 32])),
+            (&[7; 31], None),
+            (b"", None),
+            (b"c2hvcnQ=", None),
+        ];
+        for (bytes, key) in cases {
+            assert_eq!(key_of(bytes), key, "{bytes:?}");
+        }
     }
 
     #[tokio::test]

@@ -39,7 +39,8 @@ pub trait TokenVerifier: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// [`TokenError::Refused`] for whatever is wrong with the token.
+    /// [`TokenError::Refused`] for whatever is wrong with the token; [`TokenError::Backend`] when
+    /// nothing can be said of it.
     async fn verify(&self, token: &SecretString) -> Result<Claims, TokenError>;
 }
 
@@ -52,7 +53,10 @@ pub enum TokenError {
     Sign(#[source] jsonwebtoken::errors::Error),
     /// The token is malformed, signed by another key or another algorithm, or for somebody else.
     #[error("the token is refused")]
-    Refused(#[source] jsonwebtoken::errors::Error),
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What checks tokens, such as a Vault, could not be reached, or failed.
+    #[error("could not check the token")]
+    Backend(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The key is too short to be safe.
     #[error("a signing key needs at least {required} bytes, this one has {found}")]
     ShortKey {
@@ -61,6 +65,13 @@ pub enum TokenError {
         /// How many there are.
         found: usize,
     },
+}
+
+impl TokenError {
+    /// A refusal with this cause.
+    pub fn refused(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Refused(cause.into())
+    }
 }
 
 /// A symmetric key: for one process that both makes and checks tokens, such as the embedded
@@ -126,6 +137,6 @@ impl TokenVerifier for Hs256Key {
         validation.validate_exp = false;
         jsonwebtoken::decode::<Claims>(token.expose_secret().trim(), &self.decoding, &validation)
             .map(|data| data.claims)
-            .map_err(TokenError::Refused)
+            .map_err(TokenError::refused)
     }
 }

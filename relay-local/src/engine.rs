@@ -18,10 +18,10 @@ use relay_core::{
     Clock, Hs256Key, MemorySecrets, SealKeys, SecretStore, StoreError, SystemClock, TokenSealer,
 };
 use relay_metadata::{ConfigMapStores, Router, TokenAuthenticator};
-use relay_model::tekton::{self, APPROVAL, CustomRun};
-use relay_model::v1beta1::{self, RunStatus};
-use relay_reconcile::{Context, Settings};
-use serde_json::json;
+use relay_model::tekton::{self, CustomRun};
+use relay_model::v1beta1::{self, Answer, RunStatus};
+use relay_reconcile::{Context, Settings, Telemetry};
+use relay_store::ConfigMaps;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -34,7 +34,7 @@ use crate::executor::{Executor, ExecutorOptions, News, StepNews};
 use crate::mask::Masks;
 use crate::narrator::Narrator;
 use crate::outcome::Outcome;
-use crate::submission::{Answer, Submission};
+use crate::submission::Submission;
 
 /// How many events, and newss of output, wait for a slow reader. Steps wait beyond that.
 const BACKLOG: usize = 256;
@@ -162,12 +162,14 @@ impl Engine {
             sealer: Arc::clone(&sealer),
             secrets: Arc::clone(&self.secrets),
             clock: Arc::clone(&self.clock),
+            telemetry: Telemetry::default(),
         });
 
         let (output_sender, output) = mpsc::channel(BACKLOG);
         let executor =
             self.executor(&client, &directory, tools_dir, address, sealer, output_sender);
-        let stores = ConfigMapStores::new(client.clone(), Arc::clone(&self.secrets));
+        let stores =
+            ConfigMapStores::new(ConfigMaps::by_name(client.clone()), Arc::clone(&self.secrets));
         let authenticator = TokenAuthenticator::new(key, Arc::new(stores));
         let router = Router::new(Arc::new(authenticator)).with_clock(Arc::clone(&self.clock));
 
@@ -273,8 +275,7 @@ impl Run {
     ///
     /// When the engine is gone.
     pub async fn answer(&self, step: &str, answer: Answer) -> Result<(), EngineError> {
-        let state = json!({step: {APPROVAL: answer.as_str()}});
-        self.patch(&json!({"spec": {"state": {"steps": state}}})).await
+        self.patch(&answer.patch(step)).await
     }
 
     /// Cancels the run. Its events go on until all its steps have ended.
@@ -283,7 +284,7 @@ impl Run {
     ///
     /// When the engine is gone.
     pub async fn cancel(&self) -> Result<(), EngineError> {
-        self.patch(&json!({"spec": {"state": {"workflow": {"cancel": true}}}})).await
+        self.patch(&v1beta1::cancel_patch()).await
     }
 
     async fn patch(&self, patch: &serde_json::Value) -> Result<(), EngineError> {

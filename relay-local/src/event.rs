@@ -20,7 +20,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event, for tests of what shows them.
+    /// An event, for what shows them.
     pub fn new(time: Timestamp, run: impl Into<Arc<str>>, kind: EventKind) -> Self {
         Self { time, run: run.into(), kind }
     }

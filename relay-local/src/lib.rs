@@ -27,7 +27,8 @@
 //! | `engine` | [`Engine`]: puts the parts together, and [`Run`] |
 //! | `event` | [`Event`]: what a run says while it goes on |
 //! | `mask` | [`Masks`]: secrets do not appear in what is shown |
-//! | `outcome` | [`Outcome`]: how a run ended, as a pure function of its status |
+//! | `narrator` | [`Narrator`]: from statuses and output to events, here and for runs of a cluster |
+//! | `outcome` | [`Outcome`]: how a run ended, and [`Phase`]: where it is, as pure functions of its status |
 //! | `submission` | [`Submission`]: what is to be run, with its limits and answers |
 //! | [`executor`] | PipelineRuns and TaskRuns as processes |
 
@@ -44,6 +45,8 @@ mod submission;
 pub use engine::{Engine, EngineError, Finished, Run};
 pub use event::{Event, EventKind, Stream};
 pub use mask::Masks;
-pub use outcome::Outcome;
+pub use narrator::Narrator;
+pub use outcome::{Outcome, Phase};
+pub use relay_model::v1beta1::Answer;
 pub use second_name::be_ni;
-pub use submission::{Answer, Limits, Submission};
+pub use submission::{Limits, Submission};

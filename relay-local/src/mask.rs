@@ -25,6 +25,13 @@ impl std::fmt::Debug for Masks {
     }
 }
 
+/// Masks nothing.
+impl Default for Masks {
+    fn default() -> Self {
+        Self::new(BTreeSet::new())
+    }
+}
+
 impl Masks {
     /// Masks for all that a store holds.
     ///

@@ -17,7 +17,7 @@ use crate::outcome::Outcome;
 
 /// Tells the story of one run: each thing once, and what a step wrote before it is said to end.
 #[derive(Debug)]
-pub(crate) struct Narrator {
+pub struct Narrator {
     run: Arc<str>,
     masks: Arc<Masks>,
     /// The steps that are questions.
@@ -36,7 +36,9 @@ struct Told {
 }
 
 impl Narrator {
-    pub(crate) fn new(run: &str, masks: Arc<Masks>, approvals: HashSet<String>) -> Self {
+    /// Tells of a run; `approvals` are the steps that are questions.
+    #[must_use]
+    pub fn new(run: &str, masks: Arc<Masks>, approvals: HashSet<String>) -> Self {
         Self { run: run.into(), masks, approvals, steps: HashMap::new() }
     }
 
@@ -54,7 +56,7 @@ impl Narrator {
     }
 
     /// What is to be told of news of a step.
-    pub(crate) fn step(&mut self, news: &StepNews, now: Timestamp) -> Vec<Event> {
+    pub fn step(&mut self, news: &StepNews, now: Timestamp) -> Vec<Event> {
         let step = &news.step;
         let told = self.steps.entry(step.to_string()).or_default();
         let kinds = match &news.news {
@@ -79,9 +81,23 @@ impl Narrator {
         kinds.into_iter().map(|kind| self.event(now, kind)).collect()
     }
 
+    /// Which steps have begun, by a status, where nobody brings news of that.
+    pub fn begun(&mut self, status: &RunStatus, now: Timestamp) -> Vec<Event> {
+        let begun = status
+            .steps
+            .iter()
+            .filter(|step| step.start_time.is_some() && !self.approvals.contains(&step.name));
+        let mut kinds = Vec::new();
+        for step in begun {
+            let told = self.steps.entry(step.name.clone()).or_default();
+            kinds.extend(told.start(&step.name.as_str().into()));
+        }
+        kinds.into_iter().map(|kind| self.event(now, kind)).collect()
+    }
+
     /// What is to be told when the run has a new status. News of steps that were there before have
     /// to be told before.
-    pub(crate) fn status(&mut self, status: &RunStatus, now: Timestamp) -> Vec<Event> {
+    pub fn status(&mut self, status: &RunStatus, now: Timestamp) -> Vec<Event> {
         let mut events = Vec::new();
         for step in &status.steps {
             let told = self.steps.entry(step.name.clone()).or_default();

@@ -70,11 +70,90 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// Where a run is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Nobody has taken it up: there is no operator, or it has not come to it yet.
+    Pending,
+    /// It waits for something: a word, and for people what.
+    Waiting {
+        /// Such as `WaitingForApproval` or `WorkflowNotFound`.
+        reason: String,
+        /// For people.
+        message: String,
+    },
+    /// Its steps are under way.
+    Running,
+    /// It has ended.
+    Ended(Outcome),
+}
+
+impl Phase {
+    /// Where a run with this status is.
+    #[must_use]
+    pub fn of(status: &RunStatus) -> Self {
+        if let Some(outcome) = Outcome::of(status) {
+            return Self::Ended(outcome);
+        }
+        let Some(completed) = status.condition("Completed") else { return Self::Pending };
+        match &completed.reason {
+            Some(reason) => Self::Waiting {
+                reason: reason.clone(),
+                message: completed.message.clone().unwrap_or_default(),
+            },
+            None => Self::Running,
+        }
+    }
+
+    /// How it ended, if it did.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Ended(outcome) => Some(*outcome),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pending => f.write_str("pending"),
+            Self::Waiting { .. } => f.write_str("waiting"),
+            Self::Running => f.write_str("running"),
+            Self::Ended(outcome) => outcome.fmt(f),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use relay_model::v1beta1::StepStatus;
 
     use super::*;
+
+    #[test]
+    fn phases() {
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let completed = |is, reason, message| {
+            vec![Condition::new("Completed", Some(is), now).because(reason, message)]
+        };
+        let succeeded = Condition::new("Succeeded", Some(true), now);
+        for (conditions, word, outcome) in [
+            (vec![], "pending", None),
+            (completed(false, "", ""), "running", None),
+            (completed(false, "TenantNotFound", "there is none"), "waiting", None),
+            (
+                [completed(true, "", ""), vec![succeeded]].concat(),
+                "succeeded",
+                Some(Outcome::Succeeded),
+            ),
+        ] {
+            let phase = Phase::of(&RunStatus { conditions, ..RunStatus::default() });
+            assert_eq!((phase.to_string().as_str(), phase.outcome()), (word, outcome));
+        }
+    }
 
     #[test]
     fn outcomes() {

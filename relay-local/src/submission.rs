@@ -7,7 +7,7 @@ use relay_core::Value;
 use relay_model::annotation;
 use relay_model::tekton::APPROVAL;
 use relay_model::v1beta1::{
-    Run, RunSpec, RunState, Tenant, TenantSpec, Workflow, WorkflowReference,
+    Answer, Run, RunSpec, RunState, Tenant, TenantSpec, Workflow, WorkflowReference,
 };
 use relay_model::workflow_file::{ResourceSet, WorkflowFile};
 
@@ -17,24 +17,6 @@ pub struct Submission {
     pub(crate) tenant: Tenant,
     pub(crate) workflow: Workflow,
     pub(crate) run: Run,
-}
-
-/// An answer to an approval.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Its dependents go on.
-    Approved,
-    /// They are skipped.
-    Rejected,
-}
-
-impl Answer {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Approved => "approved",
-            Self::Rejected => "rejected",
-        }
-    }
 }
 
 /// How long things may take (`design.md` decision 5).

@@ -4,10 +4,11 @@
 //! a stranger would help it to guess better.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZero;
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
@@ -29,8 +30,7 @@ pub(crate) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let presented =
-        Presented { token: token(request.headers()), address: address(request.extensions()) };
+    let presented = Presented { token: token(request.headers()), address: address(&app, &request) };
     match caller(&app, &presented).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
@@ -62,10 +62,25 @@ fn refuse() -> Response {
     (challenge, ApiError::Unauthenticated).into_response()
 }
 
-fn address(extensions: &Extensions) -> Option<IpAddr> {
-    let peer = extensions.get::<ConnectInfo<SocketAddr>>()?;
+/// The address of the connection; behind proxies, the one that the outermost of them saw. What stands
+/// further left in `X-Forwarded-For` is the client's own invention.
+fn address(app: &App, request: &Request) -> Option<IpAddr> {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?.0.ip();
+    let address = match NonZero::new(app.trusted_hops) {
+        None => peer,
+        Some(hops) => forwarded(request.headers(), hops)?,
+    };
     // An IPv4 caller of a socket that listens on both is the same pod.
-    Some(peer.0.ip().to_canonical())
+    Some(address.to_canonical())
+}
+
+/// The entry that is this many from the right.
+fn forwarded(headers: &HeaderMap, hops: NonZero<usize>) -> Option<IpAddr> {
+    let lists = headers.get_all("x-forwarded-for").iter().rev();
+    let mut entries = lists.flat_map(|list| list.as_bytes().rsplit(|byte| *byte == b','));
+    let entry = std::str::from_utf8(entries.nth(hops.get() - 1)?).ok()?.trim();
+    let of_socket = || entry.parse::<SocketAddr>().ok().map(|socket| socket.ip());
+    entry.parse().ok().or_else(of_socket)
 }
 
 /// The token of `Authorization`: behind `Bearer`, or the password of `Basic` where the user is empty
@@ -143,6 +158,11 @@ impl Authenticated {
     /// Where it starts other workflows.
     pub(crate) fn launcher(&self) -> Result<&dyn RunLauncher, ApiError> {
         self.0.stores.launcher.as_deref().ok_or(ApiError::Forbidden)
+    }
+
+    /// The image that it runs, as far as that is known.
+    pub(crate) fn image(&self) -> Option<&str> {
+        self.0.stores.image.as_deref()
     }
 
     /// Where its output goes.

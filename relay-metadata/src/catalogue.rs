@@ -151,4 +151,8 @@ catalogue! {
     ConditionType { kind "type": String }
         => UNPROCESSABLE_ENTITY, "rma_condition_type_error", "Type error",
         "A condition must evaluate to a single boolean value or a list of boolean values, but your condition provided a {{pre type}}.";
+    /// An image whose name says nothing of its schema.
+    ImageParse
+        => UNPROCESSABLE_ENTITY, "rma_action_image_parse_error", "Image parse error",
+        "failed to parse the image and tag string for the container action.";
 }

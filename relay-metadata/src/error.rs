@@ -25,6 +25,7 @@ impl ApiError {
     pub(crate) fn reading(error: StoreError) -> Self {
         match error {
             StoreError::Refused { .. } => Self::NotFound,
+            StoreError::Forbidden { .. } => Self::Forbidden,
             error => {
                 tracing::error!(error = %Chain(&error), "could not read");
                 Self::Read
@@ -79,6 +80,9 @@ impl From<ResolveError> for ApiError {
             ResolveError::Evaluate(problem) => Self::evaluation(&problem),
             ResolveError::Store(StoreError::Refused { problem, .. }) => {
                 Self::Evaluation { problem }
+            }
+            ResolveError::Store(error @ StoreError::Forbidden { .. }) => {
+                Self::Evaluation { problem: error.to_string() }
             }
             ResolveError::Store(error) => Self::reading(error),
             error => {

@@ -1,10 +1,11 @@
 //! The outermost layer, which every request passes, unknown paths included: request id, access log,
 //! security headers, the time limit, and the check that the path can be read at all.
 
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
@@ -17,21 +18,25 @@ use crate::router::App;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The headers of every answer (`metadata-api.md` §1.2).
-const SECURITY: [(HeaderName, HeaderValue); 7] = [
-    (header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000")),
-    (header::X_FRAME_OPTIONS, HeaderValue::from_static("deny")),
-    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (
-        HeaderName::from_static("x-permitted-cross-domain-policies"),
-        HeaderValue::from_static("none"),
-    ),
-    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-    (header::X_XSS_PROTECTION, HeaderValue::from_static("0")),
-    (
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; base-uri 'none'"),
-    ),
-];
+static SECURITY: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let mut headers = HeaderMap::with_capacity(16);
+    headers.extend([
+        (header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000")),
+        (header::X_FRAME_OPTIONS, HeaderValue::from_static("deny")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (
+            HeaderName::from_static("x-permitted-cross-domain-policies"),
+            HeaderValue::from_static("none"),
+        ),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (header::X_XSS_PROTECTION, HeaderValue::from_static("0")),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static("default-src 'none'; base-uri 'none'"),
+        ),
+    ]);
+    headers
+});
 
 /// Takes a request through everything else.
 pub(crate) async fn exchange(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -40,8 +45,10 @@ pub(crate) async fn exchange(State(app): State<App>, request: Request, next: Nex
     let span = tracing::info_span!("request", %id);
     let mut response = answer(&app, request, next).instrument(span).await;
 
+    // A copy of the map that has them all grows no more.
+    let own = std::mem::replace(response.headers_mut(), SECURITY.clone());
     let headers = response.headers_mut();
-    headers.extend(SECURITY);
+    headers.extend(own);
     if let Ok(id) = HeaderValue::try_from(id) {
         headers.insert(REQUEST_ID, id);
     }

@@ -70,6 +70,7 @@
 //! | `body`, `query`, `answer` | what comes in and goes out |
 //! | `catalogue`, `error` | the one table of errors, [`CATALOGUE`], and how they are answered |
 //! | `metrics` | what is counted: [`Metrics`] |
+//! | `schemas` | what specs look like: [`StepSchemas`] |
 //! | `reported` | which errors were already told |
 //! | `serve`, `tls` | sockets: [`Router::serve`], [`Tls`] |
 
@@ -88,6 +89,7 @@ mod reported;
 mod router;
 mod routes;
 pub mod sample;
+mod schemas;
 mod serve;
 mod tls;
 mod token;
@@ -97,5 +99,6 @@ pub use config_maps::ConfigMapStores;
 pub use metrics::Metrics;
 pub use router::{Limits, Router};
 pub use routes::{Access, ROUTES, Route};
+pub use schemas::{SchemaError, StepSchemas};
 pub use tls::{Tls, TlsError};
 pub use token::{CallerStores, TokenAuthenticator};

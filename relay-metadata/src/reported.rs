@@ -4,7 +4,27 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use relay_core::{Action, ActionHash};
+use relay_core::{Action, ActionHash, Message, MessageSource};
+
+use crate::authentication::Authenticated;
+use crate::error::Chain;
+use crate::router::App;
+
+/// Tells the author of a step, once for each distinct text: clients ask until they get an answer.
+/// That it could not be told is no reason to fail.
+pub(crate) async fn report(app: &App, caller: &Authenticated, source: MessageSource, text: &str) {
+    let Ok(journal) = caller.step_journal() else {
+        return;
+    };
+    if !app.reported.note(caller.action(), text) {
+        return;
+    }
+    let message = Message::new(source, app.clock.now(), text);
+    if let Err(error) = journal.add_message(message).await {
+        app.reported.forget(caller.action(), text);
+        tracing::warn!(error = %Chain(&error), "could not store a message");
+    }
+}
 
 /// Remembers the latest messages, so that a client which asks again and again for broken conditions
 /// adds one message and not thousands. After a restart one more may be added.

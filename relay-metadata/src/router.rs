@@ -21,6 +21,7 @@ use crate::exchange::exchange;
 use crate::metrics::Metrics;
 use crate::reported::Reported;
 use crate::routes::table;
+use crate::schemas::StepSchemas;
 
 /// The metadata API as a [`tower::Service`]; see the [crate] for an example.
 ///
@@ -57,26 +58,33 @@ impl Default for Limits {
     }
 }
 
+/// What all requests share, behind one pointer.
+pub(crate) type App = Arc<Shared>;
+
 /// What all requests share.
 #[derive(Clone, Debug)]
-pub(crate) struct App {
+pub(crate) struct Shared {
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     pub(crate) reported: Arc<Reported>,
     pub(crate) metrics: Metrics,
+    pub(crate) schemas: Option<StepSchemas>,
+    pub(crate) trusted_hops: usize,
 }
 
 impl Router {
     /// The API for those whom this authenticator accepts.
     #[must_use]
     pub fn new(authenticator: Arc<dyn Authenticator>) -> Self {
-        Self::of(App {
+        Self::of(Shared {
             authenticator,
             clock: Arc::new(SystemClock),
             limits: Limits::default(),
             reported: Arc::default(),
             metrics: Metrics::default(),
+            schemas: None,
+            trusted_hops: 0,
         })
     }
 
@@ -84,7 +92,7 @@ impl Router {
     /// expressions.
     #[must_use]
     pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
-        Self::of(App { clock, ..self.app })
+        Self::of(Shared { clock, ..(*self.app).clone() })
     }
 
     /// What it counts, which clones share.
@@ -96,10 +104,26 @@ impl Router {
     /// The same with other limits.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
-        Self::of(App { limits, ..self.app })
+        Self::of(Shared { limits, ..(*self.app).clone() })
     }
 
-    fn of(app: App) -> Self {
+    /// The same behind this many proxies that each add the address of their client to
+    /// `X-Forwarded-For`. A caller's address is the entry that the outermost of them made, counted
+    /// from the right; a request with fewer entries has none. With 0, as from the start, the address
+    /// is that of the connection, and no header matters.
+    #[must_use]
+    pub fn with_trusted_hops(self, trusted_hops: usize) -> Self {
+        Self::of(Shared { trusted_hops, ..(*self.app).clone() })
+    }
+
+    /// The same, which checks specs against these schemas when steps ask for it.
+    #[must_use]
+    pub fn with_schemas(self, schemas: StepSchemas) -> Self {
+        Self::of(Shared { schemas: Some(schemas), ..(*self.app).clone() })
+    }
+
+    fn of(shared: Shared) -> Self {
+        let app = Arc::new(shared);
         let service = table(&app)
             .fallback(nothing_there)
             .layer(CatchPanicLayer::custom(|_| panicked()))

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::BuildHasher;
-use std::sync::Arc;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use relay_core::{
@@ -11,15 +12,67 @@ use relay_core::{
     SystemClock, TokenError, TokenVerifier,
 };
 
+use secrecy::{ExposeSecret as _, SecretString};
+
 use crate::error::Chain;
 
 /// Accepts requests with a token that a [`TokenVerifier`] trusts, and gives each caller the stores
 /// that [`CallerStores`] has for it.
+///
+/// That a token is trusted is kept for a minute; whether it is valid at this time, and what its
+/// holder may use, is asked for each request.
 #[derive(Clone, Debug)]
 pub struct TokenAuthenticator {
     verifier: Arc<dyn TokenVerifier>,
     stores: Arc<dyn CallerStores>,
     clock: Arc<dyn Clock>,
+    trusted: Arc<Trusted>,
+}
+
+/// How long a token is not verified again.
+const RECENT: Duration = Duration::from_secs(60);
+/// How many tokens are kept.
+const MOST: usize = 1024;
+
+/// The tokens that were verified a moment ago.
+#[derive(Default)]
+struct Trusted {
+    hasher: RandomState,
+    /// By a keyed hash of the token, which says nothing of it.
+    recent: RwLock<HashMap<u64, Arc<Recent>>>,
+}
+
+struct Recent {
+    token: SecretString,
+    verified: Instant,
+    claims: Claims,
+    action: Action,
+}
+
+impl Trusted {
+    fn get(&self, token: &SecretString) -> Option<Arc<Recent>> {
+        let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
+        let known = recent.get(&self.hasher.hash_one(token.expose_secret()))?;
+        let is_it = known.token.expose_secret() == token.expose_secret();
+        (is_it && known.verified.elapsed() < RECENT).then(|| Arc::clone(known))
+    }
+
+    fn add(&self, known: &Arc<Recent>) {
+        let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
+        if recent.len() >= MOST {
+            recent.retain(|_, known| known.verified.elapsed() < RECENT);
+        }
+        if recent.len() >= MOST {
+            recent.clear();
+        }
+        recent.insert(self.hasher.hash_one(known.token.expose_secret()), Arc::clone(known));
+    }
+}
+
+impl fmt::Debug for Trusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trusted").finish_non_exhaustive()
+    }
 }
 
 /// Finds the stores of a caller. A map of stores by action is one.
@@ -47,13 +100,28 @@ impl TokenAuthenticator {
     /// Accepts what this verifier trusts.
     #[must_use]
     pub fn new(verifier: Arc<dyn TokenVerifier>, stores: Arc<dyn CallerStores>) -> Self {
-        Self { verifier, stores, clock: Arc::new(SystemClock) }
+        Self { verifier, stores, clock: Arc::new(SystemClock), trusted: Arc::default() }
     }
 
     /// The same on another clock, which decides whether a token is valid now.
     #[must_use]
     pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { clock, ..self }
+    }
+
+    async fn verified(&self, token: &SecretString) -> Result<Arc<Recent>, AuthenticateError> {
+        if let Some(known) = self.trusted.get(token) {
+            return Ok(known);
+        }
+        let claims = self.verifier.verify(token).await.map_err(|error| match error {
+            TokenError::Refused(_) => AuthenticateError::refused(Chain(&error)),
+            error => AuthenticateError::Backend(Box::new(error)),
+        })?;
+        let action = claims.action().map_err(AuthenticateError::refused)?;
+        let known =
+            Arc::new(Recent { token: token.clone(), verified: Instant::now(), claims, action });
+        self.trusted.add(&known);
+        Ok(known)
     }
 }
 
@@ -62,13 +130,10 @@ impl Authenticator for TokenAuthenticator {
     async fn authenticate(&self, presented: &Presented) -> Result<Caller, AuthenticateError> {
         let token = presented.token.as_ref();
         let token = token.ok_or_else(|| AuthenticateError::refused("no token was presented"))?;
-        let claims = self.verifier.verify(token).await.map_err(|error| match error {
-            TokenError::Refused(_) => AuthenticateError::refused(Chain(&error)),
-            error => AuthenticateError::Backend(Box::new(error)),
-        })?;
-        let action = claims.action().map_err(AuthenticateError::refused)?;
+        let known = self.verified(token).await?;
+        let Recent { claims, action, .. } = known.as_ref();
         claims.check_time(self.clock.now()).map_err(AuthenticateError::refused)?;
-        let stores = self.stores.stores(&action, &claims).await?;
-        Ok(Caller { action, stores, expires_at: claims.end() })
+        let stores = self.stores.stores(action, claims).await?;
+        Ok(Caller { action: action.clone(), stores, expires_at: claims.end() })
     }
 }

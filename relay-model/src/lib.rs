@@ -33,9 +33,11 @@
 //! | [`tekton`] | PipelineRun, TaskRun, CustomRun, and the gates made of the latter |
 //! | [`knative_condition`] | conditions as Tekton and Knative write them |
 //! | [`annotation`] | names of labels, annotations and finalizers |
+//! | [`definitions`] | all custom resources, as an API server is told of them |
 //! | [`name`] | names of objects that belong to others |
 
 pub mod annotation;
+pub mod definitions;
 pub mod knative_condition;
 pub mod name;
 pub mod schedule;

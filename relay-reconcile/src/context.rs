@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use kube::Client;
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource};
 use relay_core::{Clock, SecretStore, TokenSealer, TokenSigner};
+
+use crate::Telemetry;
 
 /// What all reconcilers share.
 #[derive(Clone)]
@@ -21,11 +24,26 @@ pub struct Context {
     pub secrets: Arc<dyn SecretStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Where controllers tell of their work.
+    pub telemetry: Telemetry,
 }
 
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Context").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// The custom resources of a kind that are to be worked on.
+    pub(crate) fn custom_resources<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        match &self.settings.namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
     }
 }
 
@@ -44,6 +62,11 @@ pub struct Settings {
     pub step_timeout: Option<SignedDuration>,
     /// How long an approval waits.
     pub approval_timeout: SignedDuration,
+    /// The one namespace whose Runs, Workflows and Tenants are worked on; all where nothing is
+    /// said. What runs make is watched everywhere, since tenants' namespaces are others.
+    pub namespace: Option<String>,
+    /// How many objects of a kind are worked on at once.
+    pub workers: u16,
 }
 
 impl Default for Settings {
@@ -55,6 +78,8 @@ impl Default for Settings {
             timeout: None,
             step_timeout: None,
             approval_timeout: SignedDuration::from_hours(1),
+            namespace: None,
+            workers: 64,
         }
     }
 }

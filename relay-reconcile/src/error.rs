@@ -42,12 +42,51 @@ pub enum Error {
         /// The object.
         object: String,
     },
+    /// The code has a flaw.
+    #[error("the reconcile panicked: {0}")]
+    Panicked(String),
     /// An object lacks what the API server always sets.
     #[error("{0} has no name, namespace or UID")]
     Incomplete(&'static str),
 }
 
 impl Error {
+    /// What kind of failure it is, in one word for programs.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Api { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => match status.code {
+                    403 => "Forbidden",
+                    404 => "NotFound",
+                    409 => "Conflict",
+                    429 => "TooManyRequests",
+                    400 | 413 | 422 => "Refused",
+                    _ => "ApiServer",
+                },
+                _ => "Connection",
+            },
+            Self::Token { .. } => "Token",
+            Self::Store { .. } => "Store",
+            Self::Refused(_) => "Name",
+            Self::LeftOver { .. } => "LeftOver",
+            Self::Panicked(_) => "Panicked",
+            Self::Incomplete(_) => "Incomplete",
+        }
+    }
+
+    /// The failure with its causes, on one line.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
     /// An error of a call.
     pub(crate) fn api(
         verb: &'static str,
@@ -66,6 +105,11 @@ pub(crate) fn is_not_found(error: &kube::Error) -> bool {
 /// Whether an API server said that there is such an object already.
 pub(crate) fn is_already_exists(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.reason == "AlreadyExists")
+}
+
+/// Whether an API server said that an object is not as it was thought to be.
+pub(crate) fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.reason == "Conflict")
 }
 
 /// Whether an API server said that the object itself is wrong, so that trying again is no use.

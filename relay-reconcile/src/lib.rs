@@ -19,7 +19,7 @@
 //! use std::sync::Arc;
 //!
 //! use relay_core::{Hs256Key, MemorySecrets, SealKeys, SystemClock};
-//! use relay_reconcile::{Context, Settings};
+//! use relay_reconcile::{Context, Settings, Telemetry};
 //!
 //! let context = Arc::new(Context {
 //!     client,
@@ -28,6 +28,7 @@
 //!     sealer: Arc::new(SealKeys::generate()),
 //!     secrets: Arc::new(MemorySecrets::default()),
 //!     clock: Arc::new(SystemClock),
+//!     telemetry: Telemetry::default(),
 //! });
 //! let stopped = std::future::pending();
 //! relay_reconcile::run::controller(context, stopped).await;
@@ -38,14 +39,23 @@
 //! | --- | --- |
 //! | [`run`] | Run: to a Tekton PipelineRun and back to status; gates |
 //! | [`tenant`] | Tenant: to a namespace |
+//! | [`requirements`], [`keys`], [`leader`] | what an operator process sees to before controllers work |
+//! | [`telemetry`] | numbers for Prometheus, Events on objects |
 
 mod context;
 mod dependency;
 mod error;
+pub mod keys;
+pub mod leader;
 mod requeue;
+pub mod requirements;
 pub mod run;
+pub mod telemetry;
 pub mod tenant;
+mod trim;
+mod unread;
 
 pub use context::{Context, Environment, Settings};
 pub use dependency::DependencyOf;
 pub use error::Error;
+pub use telemetry::Telemetry;

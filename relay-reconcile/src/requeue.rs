@@ -15,13 +15,14 @@ const MAX: Duration = Duration::from_secs(300);
 pub(crate) struct Failures(Mutex<HashMap<String, u32>>);
 
 impl Failures {
-    /// Counts a failure: the object comes back later the more of them there were.
-    pub(crate) fn failed(&self, uid: &str, now: Timestamp) -> Action {
+    /// Counts a failure: the object comes back later the more of them there were. Says how many
+    /// that is in a row.
+    pub(crate) fn failed(&self, uid: &str, now: Timestamp) -> (Action, u32) {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(uid.to_owned()).or_default();
         let before = *count;
         *count = count.saturating_add(1);
-        Action::requeue(backoff(before, now))
+        (Action::requeue(backoff(before, now)), *count)
     }
 
     /// Begins anew.
@@ -46,7 +47,7 @@ mod tests {
     fn waits_grow_and_begin_anew() {
         let failures = Failures::default();
         // On a full second the jitter takes half of the wait.
-        let fail = |uid| failures.failed(uid, Timestamp::UNIX_EPOCH);
+        let fail = |uid| failures.failed(uid, Timestamp::UNIX_EPOCH).0;
         let wait = |milliseconds| Action::requeue(Duration::from_millis(milliseconds));
         assert_eq!([fail("a"), fail("a"), fail("a"), fail("b")], [25, 50, 100, 25].map(wait));
         failures.forget("a");

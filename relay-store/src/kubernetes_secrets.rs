@@ -39,15 +39,13 @@ impl KubernetesSecrets {
     }
 
     /// The entry of this name; the workflow's own before one for all.
-    async fn find<N: PartialEq>(
+    async fn find(
         &self,
         label: &str,
-        wanted: &N,
-        name: impl Fn(&Secret) -> Option<N>,
+        is_it: impl Fn(&Secret) -> bool,
     ) -> Result<Option<Arc<Secret>>, StoreError> {
         let pick = |all: Vec<Arc<Secret>>| {
-            let named = all.into_iter().filter(|secret| self.is_visible(secret));
-            let named = named.filter(|secret| name(secret).as_ref() == Some(wanted));
+            let named = all.into_iter().filter(|secret| is_it(secret) && self.is_visible(secret));
             named.max_by_key(|secret| secret.labels().contains_key(WORKFLOW))
         };
         if let Some(found) = pick(self.watches.labelled(&self.namespace, label).current()) {
@@ -83,15 +81,10 @@ fn full_name<'s>(secret: &'s Secret, label: &str) -> Option<&'s str> {
     annotated.or_else(|| secret.labels().get(label)).map(String::as_str)
 }
 
-fn secret_name(secret: &Secret) -> Option<String> {
-    full_name(secret, SECRET).map(str::to_owned)
-}
-
 /// Type and name: split at the first slash, which no label has, or else at the first dot.
-fn connection_name(secret: &Secret) -> Option<(String, String)> {
+fn connection_name(secret: &Secret) -> Option<(&str, &str)> {
     let full = full_name(secret, CONNECTION)?;
-    let (kind, name) = full.split_once('/').or_else(|| full.split_once('.'))?;
-    Some((kind.to_owned(), name.to_owned()))
+    full.split_once('/').or_else(|| full.split_once('.'))
 }
 
 fn secret_value(secret: &Secret) -> Option<SecretValue> {
@@ -109,22 +102,22 @@ fn connection_value(secret: &Secret) -> SecretValue {
 #[async_trait]
 impl SecretStore for KubernetesSecrets {
     async fn secret(&self, name: &str) -> Result<Option<SecretValue>, StoreError> {
-        let found = self.find(SECRET, &name.to_owned(), secret_name).await?;
+        let found = self.find(SECRET, |secret| full_name(secret, SECRET) == Some(name)).await?;
         Ok(found.as_deref().and_then(secret_value))
     }
 
     async fn secrets(&self) -> Result<BTreeMap<String, SecretValue>, StoreError> {
         let all = self.list(SECRET).await?;
         let named = all.iter().filter_map(|secret| {
-            let name = secret_name(secret)?;
-            Some((name, secret_value(secret)?))
+            let name = full_name(secret, SECRET)?;
+            Some((name.to_owned(), secret_value(secret)?))
         });
         Ok(named.collect())
     }
 
     async fn connection(&self, kind: &str, name: &str) -> Result<Option<SecretValue>, StoreError> {
-        let wanted = (kind.to_owned(), name.to_owned());
-        let found = self.find(CONNECTION, &wanted, connection_name).await?;
+        let is_it = |secret: &Secret| connection_name(secret) == Some((kind, name));
+        let found = self.find(CONNECTION, is_it).await?;
         Ok(found.as_deref().map(connection_value))
     }
 
@@ -134,7 +127,8 @@ impl SecretStore for KubernetesSecrets {
         let mut connections = BTreeMap::<_, BTreeMap<_, _>>::new();
         for secret in self.list(CONNECTION).await? {
             if let Some((kind, name)) = connection_name(&secret) {
-                connections.entry(kind).or_default().insert(name, connection_value(&secret));
+                let named = connections.entry(kind.to_owned()).or_default();
+                named.insert(name.to_owned(), connection_value(&secret));
             }
         }
         Ok(connections)

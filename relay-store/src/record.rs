@@ -43,8 +43,8 @@ impl StepRecord {
             if rest == "status" {
                 record.status = read_status(text).ok();
             } else if let Some(name) = rest.strip_prefix("metadata.output.") {
-                if let Ok(flag) = serde_json::from_str::<OutputMetadata>(text) {
-                    sensitive.insert(key::unescape(name), flag.sensitive);
+                if let Some(flag) = read_sensitive(text) {
+                    sensitive.insert(key::unescape(name), flag);
                 }
             } else if let Some(name) = rest.strip_prefix("output.") {
                 if let Some(value) = read_value(text) {
@@ -83,6 +83,11 @@ pub(crate) fn read_value(text: &str) -> Option<Value> {
 struct OutputMetadata {
     #[serde(rename = "Sensitive", alias = "sensitive", default)]
     sensitive: bool,
+}
+
+/// Whether an output is sensitive, as its metadata say.
+pub(crate) fn read_sensitive(text: &str) -> Option<bool> {
+    serde_json::from_str::<OutputMetadata>(text).ok().map(|metadata| metadata.sensitive)
 }
 
 pub(crate) fn write_output_metadata(sensitive: bool) -> String {

@@ -1,6 +1,7 @@
 //! Objects kept by watches, so that reading what is there costs no call.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,14 +15,24 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::task::AbortHandle;
 
+use crate::stored::Trees;
+
 /// How long a watch goes on that nobody asks for.
 const IDLE: Duration = Duration::from_secs(60);
+/// How often they are looked for.
+const SWEEP: Duration = Duration::from_secs(5);
 
 /// Watches that are begun when somebody asks, and ended when nobody does for a minute. What they
 /// hold may lag behind: what is there was there a moment ago, and what is not has to be asked for.
 pub struct Watches<K: Resource<DynamicType = ()> + 'static> {
     client: Client,
-    open: Mutex<HashMap<Scope, Arc<Watch<K>>>>,
+    open: Mutex<Open<K>>,
+}
+
+struct Open<K: Resource<DynamicType = ()> + 'static> {
+    watches: HashMap<Scope, Arc<Watch<K>>>,
+    /// When those were ended last that nobody asks for.
+    swept: Instant,
 }
 
 /// What is watched: a namespace and a selector.
@@ -34,6 +45,8 @@ pub(crate) struct Watch<K: Resource<DynamicType = ()> + 'static> {
     asked: Mutex<Instant>,
     /// What was written last: what is older is not to be read.
     written: AtomicU64,
+    /// What was parsed of the latest object; begun anew with the next.
+    trees: Mutex<Option<(Arc<K>, Arc<Trees>)>>,
 }
 
 impl<K> Watches<K>
@@ -49,7 +62,8 @@ where
     /// Watches through this client.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client, open: Mutex::default() }
+        let open = Open { watches: HashMap::new(), swept: Instant::now() };
+        Self { client, open: Mutex::new(open) }
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -80,12 +94,18 @@ where
                 *watch.asked.lock().unwrap_or_else(PoisonError::into_inner),
             ) < IDLE
         };
-        open.retain(|_, watch| used(watch));
-        let config = select(watcher::Config::default(), &selector);
-        let watch = open.entry((namespace.to_owned(), selector)).or_insert_with(|| {
-            let api = Api::namespaced(self.client.clone(), namespace);
-            Arc::new(Watch::begin(api, config))
-        });
+        if now.saturating_duration_since(open.swept) > SWEEP {
+            open.watches.retain(|_, watch| used(watch));
+            open.swept = now;
+        }
+        let watch = match open.watches.entry((namespace.to_owned(), selector)) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(free) => {
+                let config = select(watcher::Config::default(), &free.key().1);
+                let api = Api::namespaced(self.client.clone(), namespace);
+                free.insert(Arc::new(Watch::begin(api, config)))
+            }
+        };
         *watch.asked.lock().unwrap_or_else(PoisonError::into_inner) = now;
         Arc::clone(watch)
     }
@@ -114,7 +134,7 @@ where
         });
         let task = tokio::spawn(keep).abort_handle();
         let (asked, written) = (Mutex::new(Instant::now()), AtomicU64::new(0));
-        Self { store, task, asked, written }
+        Self { store, task, asked, written, trees: Mutex::default() }
     }
 
     /// What the watch holds, but for what is known to be outdated.
@@ -123,6 +143,19 @@ where
         let mut objects = self.store.state();
         objects.retain(|object| version(object.meta().resource_version.as_deref()) >= written);
         objects
+    }
+
+    /// What was parsed of this object before.
+    pub(crate) fn trees(&self, object: &Arc<K>) -> Arc<Trees> {
+        let mut latest = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
+        match latest.as_ref() {
+            Some((parsed, trees)) if Arc::ptr_eq(parsed, object) => Arc::clone(trees),
+            _ => {
+                let trees = Arc::<Trees>::default();
+                *latest = Some((Arc::clone(object), Arc::clone(&trees)));
+                trees
+            }
+        }
     }
 
     /// Notes a write of our own, which the watch has to see before it is believed again.

@@ -171,7 +171,7 @@ pub(crate) fn delete_object(
     live: &Arc<Object>,
     policy: Option<Propagation>,
 ) -> Option<Arc<Object>> {
-    let mut wanted: Vec<&str> = finalizers(&live.value).collect();
+    let mut wanted: Vec<&str> = finalizers(&live.head).collect();
     let is_namespace = &*live.key.resource == "namespaces.";
     if let Some(policy) = policy.filter(|_| !is_namespace) {
         wanted.retain(|finalizer| !matches!(*finalizer, FOREGROUND | ORPHAN));
@@ -181,7 +181,7 @@ pub(crate) fn delete_object(
             Propagation::Background => {}
         }
     }
-    let same = wanted.iter().copied().eq(finalizers(&live.value));
+    let same = wanted.iter().copied().eq(finalizers(&live.head));
     let pending = is_namespace || !wanted.is_empty();
     if !pending {
         storage.remove(&live.key);
@@ -190,7 +190,7 @@ pub(crate) fn delete_object(
     if same && live.is_terminating() {
         return Some(Arc::clone(live));
     }
-    let mut value = live.value.clone();
+    let mut value = live.value();
     if let Some(metadata) = metadata_mut(&mut value) {
         metadata.entry("deletionTimestamp").or_insert_with(|| now().into());
         if !is_namespace {
@@ -215,13 +215,15 @@ pub(crate) fn delete_object(
 
 /// Removes an object that was to be deleted and that nothing holds any more.
 pub(crate) fn finish_if_free(storage: &mut Storage, object: &Object) {
-    let held_by_spec = object
-        .value
-        .pointer("/spec/finalizers")
-        .and_then(Value::as_array)
-        .is_some_and(|list| !list.is_empty())
-        && &*object.key.resource == "namespaces.";
-    if object.is_terminating() && finalizers(&object.value).next().is_none() && !held_by_spec {
+    if !object.is_terminating() || finalizers(&object.head).next().is_some() {
+        return;
+    }
+    let held_by_spec = || {
+        let value = object.value();
+        let list = value.pointer("/spec/finalizers").and_then(Value::as_array);
+        list.is_some_and(|list| !list.is_empty())
+    };
+    if &*object.key.resource != "namespaces." || !held_by_spec() {
         storage.remove(&object.key);
     }
 }

@@ -52,8 +52,7 @@ impl Call<'_> {
         self.storage
             .list(&self.resource(), self.target.namespace.as_deref())
             .filter(|object| name.is_none_or(|name| object.key.name == name))
-            .filter(|object| query.labels.matches(&object.value))
-            .filter(|object| query.fields.matches(&object.value))
+            .filter(|object| query.selects(object))
             .cloned()
             .collect()
     }

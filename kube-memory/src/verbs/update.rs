@@ -53,25 +53,26 @@ impl Call<'_> {
         let name = self.name().to_owned();
         self.check_identity(live, &object)?;
         keep_metadata(live, &mut object);
+        let before = live.value();
         if self.target.subresource.as_deref() == Some("status") {
-            strategy::for_status(&self.kind, &live.value, &mut object);
+            strategy::for_status(&self.kind, &before, &mut object);
         } else {
-            strategy::for_update(&self.kind, &live.value, &mut object);
+            strategy::for_update(&self.kind, &before, &mut object);
         }
         if self.target.subresource.is_none() {
-            strategy::count_generation(&self.kind, &live.value, &mut object);
+            strategy::count_generation(&self.kind, &before, &mut object);
         }
         if tracked {
             let kind = Arc::clone(&self.kind);
             let api_version = kind.api_version();
             let actor = self.actor(&api_version);
-            track(&kind.schema(), Some(&live.value), &mut object, actor);
+            track(&kind.schema(), Some(&before), &mut object, actor);
         }
-        let errors = rules::broken(&self.kind, Some(&live.value), &object);
+        let errors = rules::broken(&self.kind, Some(&before), &object);
         if !errors.is_empty() {
             return Err(Refusal::invalid(self.kind.subject(&name), &errors));
         }
-        if !differs(&live.value, &object) {
+        if !differs(&before, &object) {
             return Ok(Arc::clone(live));
         }
         if self.query.dry_run {
@@ -131,7 +132,7 @@ impl Call<'_> {
 
     /// What `/finalize` changes: the finalizers in a namespace's spec.
     fn finalized(&self, live: &Object, object: &Value) -> Value {
-        let mut next = live.value.clone();
+        let mut next = live.value();
         let spec = object.get("spec").cloned().unwrap_or_else(|| Map::new().into());
         if let Some(map) = next.as_object_mut() {
             map.insert("spec".into(), spec);

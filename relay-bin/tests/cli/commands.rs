@@ -87,8 +87,12 @@ fn commands_of_the_hosted_service_say_that_it_is_gone() {
         let gone = "belonged to a hosted service that no longer exists; ";
         assert!(ran.stderr.contains(gone), "{arguments:?}: {}", ran.stderr);
         assert!(ran.stderr.contains(arguments[0]), "{arguments:?}: {}", ran.stderr);
-        let help = relay_with(&["--help"]).stdout;
-        assert!(!help.contains(&format!("  {} ", arguments[0])), "{arguments:?}");
+        let (above, name) = match arguments[0] {
+            "workflow" => (&["workflow", "--help"][..], arguments[1]),
+            name => (&["--help"][..], name),
+        };
+        let help = relay_with(above).stdout;
+        assert!(!help.contains(&format!("  {name} ")), "{arguments:?}");
     }
 }
 
@@ -100,6 +104,14 @@ fn help_has_examples() {
         (vec!["run", "--help"], "--values secrets.yaml"),
         (vec!["run", "-h"], "--approve gate"),
         (vec!["dev", "workflow", "run", "--help"], "--approve gate"),
+        (vec!["apply", "--help"], "relay apply deploy.yaml --tenant acme"),
+        (vec!["workflow", "run", "--help"], "relay workflow run deploy -p environment=test"),
+        (vec!["status", "--help"], "relay status deploy-x7k2p"),
+        (vec!["logs", "--help"], "relay logs deploy-x7k2p -f"),
+        (vec!["approve", "--help"], "relay approve deploy-x7k2p gate"),
+        (vec!["reject", "--help"], "relay reject deploy-x7k2p gate"),
+        (vec!["cancel", "--help"], "relay cancel deploy-x7k2p"),
+        (vec!["crds", "--help"], "relay crds | kubectl apply"),
     ] {
         let ran = relay_with(&arguments);
         assert_eq!(ran.code, 0, "{arguments:?}");
@@ -113,10 +125,12 @@ fn completion_and_version() {
     for shell in ["bash", "zsh", "fish", "powershell"] {
         let ran = relay_with(&["completion", shell]);
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{shell}");
-        for word in ["step-timeout", "validate", "completion"] {
+        for word in ["step-timeout", "validate", "completion", "approve", "kubeconfig"] {
             assert!(ran.stdout.contains(word), "{shell}: {word}");
         }
-        assert!(!ran.stdout.contains("subscriptions"), "{shell} completes what is no more");
+        for gone in ["subscriptions", "download"] {
+            assert!(!ran.stdout.contains(gone), "{shell} completes what is no more: {gone}");
+        }
     }
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(relay_with(&["version"]).stdout, format!("relay {version}\n"));
@@ -153,4 +167,71 @@ fn debug_tells_what_the_engine_does() {
     let loud = relay_with(&["run", hello, "--debug"]);
     assert_eq!(loud.stdout, "hello | Hello from Relay!\n");
     assert!(loud.stderr.lines().count() > quiet.lines().count(), "{}", loud.stderr);
+}
+
+#[test]
+fn without_a_cluster_each_command_says_how_to_name_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let none = folder.path().join("none");
+    let none = none.to_str().unwrap();
+    let hello = example("hello.yaml");
+    for arguments in [
+        vec!["status"],
+        vec!["status", "r", "--out", "json"],
+        vec!["logs", "r", "-f"],
+        vec!["apply", hello.to_str().unwrap()],
+        vec!["workflow", "run", "w", "-p", "a=b"],
+        vec!["approve", "r", "s"],
+        vec!["reject", "r", "s"],
+        vec!["cancel", "r"],
+    ] {
+        for (flags, variable) in [(vec!["--kubeconfig", none], ""), (vec![], none)] {
+            let mut command = relay();
+            command.args(&arguments).args(&flags).env("HOME", folder.path());
+            command.env_remove("KUBERNETES_SERVICE_HOST").env("KUBECONFIG", variable);
+            let ran: Ran = command.output().unwrap().into();
+            assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{arguments:?} {ran:?}");
+            assert!(ran.stderr.starts_with("error: no cluster to speak to: "), "{}", ran.stderr);
+            assert!(ran.stderr.contains("--kubeconfig or KUBECONFIG"), "{}", ran.stderr);
+        }
+    }
+    let config = folder.path().join("config");
+    std::fs::write(
+        &config,
+        "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\n\
+         contexts: [{name: staging, context: {cluster: c, user: u}}]\nusers: [{name: u}]\n\
+         current-context: staging\n",
+    )
+    .unwrap();
+    let at = ["status", "--kubeconfig", config.to_str().unwrap()];
+    let wrong = relay_with(&[&at[..], &["-x", "stagin"]].concat());
+    let expected =
+        "error: there is no context \"stagin\" in the kubeconfig; did you mean \"staging\"?\n";
+    assert_eq!((wrong.code, wrong.stderr.as_str()), (1, expected));
+    let nobody = relay_with(&at);
+    let expected = "error: could not list the runs of namespace \"default\": ";
+    assert_eq!((nobody.code, nobody.stderr.starts_with(expected)), (1, true), "{nobody:?}");
+    assert_eq!(nobody.stderr.lines().count(), 1, "{nobody:?}");
+}
+
+#[test]
+fn definitions_are_those_of_the_manifests() {
+    let ran = relay_with(&["crds"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    let manifests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests");
+    let files =
+        ["crds", "triggers"].map(|folder| std::fs::read_dir(manifests.join(folder)).unwrap());
+    let texts =
+        files.into_iter().flatten().map(|file| std::fs::read_to_string(file.unwrap().path()));
+    let mut texts: Vec<_> = texts.map(Result::unwrap).collect();
+    let mut printed: Vec<_> = ran.stdout.split("---\n").map(str::to_owned).collect();
+    texts.sort();
+    printed.sort();
+    assert_eq!(printed, texts);
+    let list: serde_json::Value =
+        serde_json::from_str(&relay_with(&["crds", "-o", "json"]).stdout).unwrap();
+    assert_eq!(
+        (&list["kind"], list["items"].as_array().unwrap().len()),
+        (&"List".into(), texts.len())
+    );
 }

@@ -66,3 +66,14 @@ fn steps_and_ni_need_no_trusted_certificates() {
     let ran = Ran::from(command.output().unwrap());
     assert_eq!(ran.code, 0, "{}", ran.stderr);
 }
+
+/// A name is one segment of the address, whatever is in it.
+#[test]
+fn an_output_may_have_a_slash_in_its_name() {
+    let ran = events_of(
+        "steps:\n- {name: set, image: x, input: [ni output set -k a/b -v 'x y']}\n\
+         - {name: get, image: x, spec: {v: \"${outputs.set.'a/b'}\"}, input: [\"ni get -p '{.v}'\"]}\n",
+    );
+    assert_eq!(ran.log("set"), ["Successfully set output for \"a/b\"."]);
+    assert_eq!((ran.log("get"), ran.code), (vec!["x y"], 0));
+}

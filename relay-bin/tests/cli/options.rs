@@ -135,6 +135,45 @@ fn limits_images_and_typed_parameters() {
     assert_eq!(run(&file, &["--parameter-json", "p=[1"]).code, 2);
 }
 
+#[test]
+fn programs_for_images_are_looked_for_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("w.yaml");
+    std::fs::write(
+        &file,
+        "steps:\n- {name: first, image: x, input: [echo STARTED]}\n\
+         - {name: lint, image: acme/lint}\n- {name: again, image: acme/lint}\n\
+         - {name: slack, image: acme/slack}\n\
+         - {name: own, image: acme/own, env: {PATH: /opt/acme}}\n",
+    )
+    .unwrap();
+    let plain = folder.path().join("plain");
+    std::fs::write(&plain, "#!/bin/sh\n").unwrap();
+    let slack = format!("acme/slack={}", plain.display());
+    let images =
+        ["--image", "acme/lint=no-such-lint", "--image", &slack, "--image", "acme/own=own"];
+    let ran = run(&file, &[&images[..], &["--image", "acme/lnt=echo"]].concat());
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.stderr);
+    for (line, words) in [
+        (3, "no-such-lint: no such program in PATH"),
+        (4, "no-such-lint: no such program in PATH"),
+        (5, "plain: not executable"),
+    ] {
+        let found = ran.stderr.lines().find(|found| found.contains(&format!("w.yaml:{line}:")));
+        let found = found.unwrap_or_else(|| panic!("line {line}: {}", ran.stderr));
+        assert!(found.contains("error[no-program]") && found.ends_with(words), "{found}");
+    }
+    assert!(ran.stderr.contains("warning[unused-image]: `--image acme/lnt=…`"), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("[no-program]").count(), 3, "{}", ran.stderr);
+
+    std::fs::write(&file, "steps: [{name: a, image: x, input: [echo up]}]").unwrap();
+    let ran = run(&file, &["--image", "x=no-such-program"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "a | up\n"));
+    assert!(ran.stderr.contains("warning[unused-image]"), "{}", ran.stderr);
+    std::fs::write(&file, "steps: [{name: a, image: x, args: [log, info, up]}]").unwrap();
+    assert_eq!(run(&file, &["--image", "x=ni"]).stdout, "a | up\n", "it is in every step's PATH");
+}
+
 /// What a step wrote, in each form of the output.
 fn objects(ran: &Ran) -> Vec<serde_json::Value> {
     ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -244,4 +283,38 @@ fn a_secret_of_many_lines_is_masked_line_by_line() {
     }
     let left = crate::pty::Terminal::run(&file, &values).end();
     assert!(left.sent.contains("***") && !left.sent.contains("b3Blbi"), "{}", left.text());
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("w.yaml");
+    for (name, text) in [
+        ("a short one", "steps: [{name: a, image: x, input: [echo up]}]"),
+        ("one that goes on", "steps: [{name: a, image: x, input: [echo up; sleep 600]}]"),
+        ("nothing but an end", "steps: [{name: a, image: x, input: ['true']}]"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        for out in ["text", "json"] {
+            if (name, out) == ("nothing but an end", "text") {
+                continue;
+            }
+            let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+            let mut command = relay();
+            command.arg("run").arg(&file).args(["--out", out]).stdout(full);
+            let ran: Ran = command.output().unwrap().into();
+            assert_eq!(ran.code, 1, "{name}, {out}: {}", ran.stderr);
+            let last = ran.stderr.lines().last().unwrap_or_default();
+            let expected = "error: standard output could not be written: No space left on device";
+            assert!(last.starts_with(expected), "{name}, {out}: {}", ran.stderr);
+            assert_eq!(ran.stderr.matches("error:").count(), 1, "{name}, {out}: {}", ran.stderr);
+        }
+    }
+    std::fs::write(&file, "steps: [{name: a, image: x, input: [echo up; sleep 600]}]").unwrap();
+    let mut command = relay();
+    command.arg("run").arg(&file).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let ran: Ran = child.wait_with_output().unwrap().into();
+    assert!(!ran.stderr.contains("error:"), "who has stopped reading knows: {}", ran.stderr);
 }

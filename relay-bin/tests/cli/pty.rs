@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, tcgetattr};
+use nix::unistd::Pid;
 use pty_process::Size;
 use pty_process::blocking::{Command, Pts, Pty};
 
@@ -100,6 +102,20 @@ impl Terminal {
             assert!(begin.elapsed() < PATIENCE, "{text:?} is not to be seen on:\n{screen}");
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Waits until this is to be seen and what is typed is not.
+    pub(crate) fn expect_hidden(&self, text: &str) {
+        self.expect(text);
+        let begin = Instant::now();
+        while self.echoes() {
+            assert!(begin.elapsed() < PATIENCE, "what is typed after {text:?} is to be seen");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub(crate) fn send(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
     }
 
     pub(crate) fn type_in(&self, text: &str) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::kill;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::pty::Terminal;
@@ -317,6 +317,35 @@ fn quitting_leaves_at_once_and_leaves_nothing() {
             assert!(gone(), "{name}: process {pid} is still there");
         }
     }
+}
+
+#[test]
+fn an_end_while_a_secret_is_typed_leaves_the_terminal_as_it_was() {
+    let (_folder, file) =
+        file("steps: [{name: a, image: x, env: {S: !Secret token}, input: [echo STARTED]}]");
+    for (name, signal) in
+        [("typed", None), ("interrupt", Some(Signal::SIGINT)), ("terminate", Some(Signal::SIGTERM))]
+    {
+        let terminal = Terminal::run(&file, &["--secret", "token"]);
+        terminal.expect_hidden("Secret token:");
+        terminal.type_in("c0rrect");
+        match signal {
+            Some(signal) => terminal.send(signal),
+            None => terminal.type_in("\u{3}"),
+        }
+        let left = terminal.end();
+        assert_eq!(left.code, 130, "{name}:\n{}", left.text());
+        assert!(left.echoes, "{name}");
+        assert_eq!(left.text().trim_end(), "Secret token:", "{name}");
+        assert!(left.sent.ends_with("\r\n"), "{name}: {:?}", left.sent);
+    }
+    let terminal = Terminal::run(&file, &["--secret", "token"]);
+    terminal.expect_hidden("Secret token:");
+    terminal.type_in("c0rrect\r");
+    let left = terminal.end();
+    assert_eq!(left.code, 0, "{}", left.text());
+    assert!(left.echoes && left.text().contains("a | STARTED"), "{}", left.text());
+    assert!(!left.text().contains("c0rrect"), "{}", left.text());
 }
 
 #[test]

@@ -89,6 +89,14 @@ impl Serving {
     }
 }
 
+/// What a failed test leaves behind would hold its output open for ever.
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// Status and body of an answer.
 pub(crate) fn get(port: u16, path: &str, token: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();

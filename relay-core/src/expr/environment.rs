@@ -1,6 +1,6 @@
 //! What is known while evaluating.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -13,8 +13,8 @@ use crate::value::Value;
 /// for yet; evaluation says which ones it needed.
 #[derive(Clone)]
 pub struct Environment {
-    references: HashMap<Reference, Option<Value>>,
-    collections: HashMap<Collection, Value>,
+    references: BTreeMap<Reference, Option<Value>>,
+    collections: BTreeMap<Collection, Value>,
     now: Timestamp,
     limits: Limits,
 }
@@ -51,8 +51,8 @@ impl Environment {
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
         Self {
-            references: HashMap::new(),
-            collections: HashMap::new(),
+            references: BTreeMap::new(),
+            collections: BTreeMap::new(),
             now,
             limits: Limits::default(),
         }

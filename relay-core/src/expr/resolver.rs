@@ -1,12 +1,11 @@
 //! The driver: evaluates, fetches what was missing, and evaluates again until nothing new is
 //! found. Nothing is fetched twice, and what is fetched together is fetched concurrently.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
+use futures::future::try_join_all;
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 
@@ -83,26 +82,21 @@ pub(crate) async fn resolve<T: Send>(
     evaluate: impl Fn(&Environment) -> Attempt<T> + Send + Sync,
 ) -> Result<Evaluation<T>, ResolveError> {
     let mut environment = Environment::new(now);
-    let mut asked = BTreeSet::new();
     loop {
         let attempt = evaluate(&environment);
-        let new: Vec<Wanted> =
-            attempt.wanted.into_iter().filter(|wanted| asked.insert(wanted.clone())).collect();
-        if new.is_empty() {
+        // What was fetched is known, and so never wanted again: this ends.
+        if attempt.wanted.is_empty() {
             return attempt.result.map_err(ResolveError::Evaluate);
         }
-        let mut fetches: FuturesUnordered<_> = new
-            .into_iter()
-            .map(|wanted| async move {
-                let found = match &wanted {
-                    Wanted::Reference(reference) => resolver.resolve(reference).await,
-                    Wanted::Collection(collection) => resolver.members(collection).await.map(Some),
-                };
-                found.map(|found| (wanted, found))
-            })
-            .collect();
-        while let Some(fetched) = fetches.next().await {
-            match fetched? {
+        let fetches = attempt.wanted.into_iter().map(|wanted| async move {
+            let found = match &wanted {
+                Wanted::Reference(reference) => resolver.resolve(reference).await,
+                Wanted::Collection(collection) => resolver.members(collection).await.map(Some),
+            };
+            found.map(|found| (wanted, found))
+        });
+        for fetched in try_join_all(fetches).await? {
+            match fetched {
                 (Wanted::Reference(reference), value) => environment.insert(reference, value),
                 (Wanted::Collection(collection), members) => {
                     environment.insert_collection(collection, members.unwrap_or_default());

@@ -35,6 +35,12 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The store does not let this caller do that.
+    #[error("{doing}: not allowed")]
+    Forbidden {
+        /// What was being done, and to what.
+        doing: String,
+    },
     /// There is no room for the value.
     #[error("{doing}: the value needs {size} bytes, which is more than the store has left")]
     TooLarge {

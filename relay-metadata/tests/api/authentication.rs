@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use axum::body::Body;
@@ -7,15 +8,17 @@ use axum::extract::ConnectInfo;
 use axum::http::{Method, Request, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::EncodingKey;
 use relay_core::{
-    Action, AuthenticateError, Authenticator, Caller, Claims, FixedClock, Hs256Key,
-    MemoryDefinition, Presented, Stores, TokenSigner as _,
+    Action, AuthenticateError, Authenticator, Caller, Claims, Clock, FixedClock, Hs256Key,
+    MemoryDefinition, Presented, Stores, TokenError, TokenSigner as _, TokenVerifier,
 };
-use relay_metadata::{Access, ROUTES, Router};
-use secrecy::ExposeSecret as _;
+use relay_metadata::{Access, ROUTES, Router, TokenAuthenticator};
+use secrecy::{ExposeSecret as _, SecretString};
 use tower::ServiceExt as _;
 
 use crate::world::{Answer, Api, NOW, World, step};
+use crate::wrong_claims::{changed, wrong_claims};
 
 fn now() -> i64 {
     NOW.parse::<jiff::Timestamp>().unwrap().as_second()
@@ -146,6 +149,103 @@ async fn every_route_refuses_every_bad_credential_alike() {
     assert_eq!(answer.status, 401, "a token in the query");
 }
 
+/// Counts how often it is asked.
+#[derive(Debug)]
+struct Counting(Hs256Key, AtomicUsize);
+
+#[async_trait]
+impl TokenVerifier for Counting {
+    async fn verify(&self, token: &SecretString) -> Result<Claims, TokenError> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.verify(token).await
+    }
+}
+
+/// A clock that tests set.
+#[derive(Debug)]
+struct Turned(AtomicI64);
+
+impl Clock for Turned {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::from_second(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_verified_is_checked_all_the_same() {
+    let verifier = Arc::new(Counting(Hs256Key::generate(), AtomicUsize::new(0)));
+    let clock = Arc::new(Turned(AtomicI64::new(now())));
+    let callers = HashMap::from([(step("build"), Stores::default())]);
+    let authenticator = TokenAuthenticator::new(verifier.clone(), Arc::new(callers));
+    let authenticator = authenticator.with_clock(clock.clone());
+    let ask = async |token: &str| {
+        let presented = Presented { token: Some(token.to_owned().into()), address: None };
+        authenticator.authenticate(&presented).await.is_ok()
+    };
+    let signed = async |change: fn(&mut Claims)| signed(&verifier.0, change).await;
+    let token = signed(|claims| claims.expires_at = Some(now() + 10)).await;
+    assert!(ask(&token).await && ask(&token).await);
+    assert_eq!(verifier.1.load(Ordering::SeqCst), 1);
+    clock.0.store(now() + 70, Ordering::SeqCst);
+    assert!(!ask(&token).await, "a known token ends with its time");
+    clock.0.store(now(), Ordering::SeqCst);
+
+    let gone = signed(|claims| *claims = Claims::for_action(&step("gone"))).await;
+    let forged = format!("{token}x");
+    for _ in 0..2 {
+        assert!(!ask(&gone).await && !ask(&forged).await);
+    }
+    // What is not trusted is verified each time.
+    assert_eq!(verifier.1.load(Ordering::SeqCst), 1 + 1 + 2);
+
+    // Many callers do not make it forget who is trusted, nor keep everything.
+    for index in 0..3000 {
+        let mut claims = Claims::for_action(&step("build"));
+        claims.issued_at = Some(index);
+        let token = verifier.0.sign(&claims).await.unwrap();
+        assert!(ask(token.expose_secret()).await);
+    }
+    assert!(ask(&token).await);
+    let shown = format!("{authenticator:?}");
+    assert!(!shown.contains(&token), "{shown}");
+}
+
+#[tokio::test]
+async fn claims_of_a_wrong_type_are_refused_alike() {
+    const BYTES: &[u8] = b"0123456789abcdef0123456789abcdef";
+    let api = World::new().serve_with(Hs256Key::new(&BYTES.to_vec().into()).unwrap());
+    let encoding = EncodingKey::from_secret(BYTES);
+    let signed = |claims: &serde_json::Value| {
+        let header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
+        format!("Bearer {}", jsonwebtoken::encode(&header, claims, &encoding).unwrap())
+    };
+    let mut claims = Claims::for_action(&step("build"));
+    claims.not_before = Some(now());
+    claims.expires_at = Some(now() + 3600);
+    let good = serde_json::to_value(&claims).unwrap();
+    let answer = send(&api, &Method::GET, "/conditions", &[&signed(&good)]).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+
+    let mut nobody = send(&api, &Method::GET, "/conditions", &[]).await;
+    nobody.headers.remove("x-request-id");
+    for (name, claim, value) in wrong_claims(now()) {
+        let token = signed(&changed(&good, claim, value));
+        for (method, path) in
+            [(Method::GET, "/conditions"), (Method::GET, "/spec"), (Method::PUT, "/outputs/x")]
+        {
+            let mut answer = send(&api, &method, path, &[&token]).await;
+            answer.headers.remove("x-request-id");
+            assert_eq!(answer, nobody, "{name} {path}");
+        }
+    }
+    // Endless or not begun are no types: without them a token of sample mode is good.
+    for claim in ["exp", "nbf", "iat", "iss"] {
+        let token = signed(&changed(&good, claim, None));
+        let answer = send(&api, &Method::GET, "/conditions", &[&token]).await;
+        assert_eq!(answer.status, 200, "no {claim}");
+    }
+}
+
 #[tokio::test]
 async fn what_a_caller_does_not_have_is_forbidden() {
     let api = World::new().serve();
@@ -177,13 +277,19 @@ impl Authenticator for Fixed {
 }
 
 async fn ask(authenticator: Fixed, peer: &str) -> Answer {
+    ask_behind(0, authenticator, peer, &["10.0.0.7"]).await
+}
+
+/// Behind this many trusted proxies, with these headers.
+async fn ask_behind(hops: usize, authenticator: Fixed, peer: &str, forwarded: &[&str]) -> Answer {
     let clock = Arc::new(FixedClock(NOW.parse().unwrap()));
     let router = Router::new(Arc::new(authenticator)).with_clock(clock);
-    let mut request = Request::builder()
-        .uri("/conditions")
-        .header("x-forwarded-for", "10.0.0.7")
-        .body(Body::empty())
-        .unwrap();
+    let router = router.with_trusted_hops(hops);
+    let mut request = Request::builder().uri("/conditions");
+    for header in forwarded {
+        request = request.header("x-forwarded-for", *header);
+    }
+    let mut request = request.body(Body::empty()).unwrap();
     let peer: std::net::SocketAddr = peer.parse().unwrap();
     request.extensions_mut().insert(ConnectInfo(peer));
     let response = axum::Router::from(router).oneshot(request).await.unwrap();
@@ -212,6 +318,31 @@ async fn addresses_are_those_of_the_connection() {
         ("[::1]:4000", 401),
     ] {
         assert_eq!(ask(caller(None), peer).await.status.as_u16(), status, "{peer}");
+    }
+}
+
+#[tokio::test]
+async fn behind_proxies_the_address_is_what_the_outermost_of_them_saw() {
+    const PROXY: &str = "10.1.1.1:5";
+    for (name, hops, forwarded, status) in [
+        ("no header", 1, &[][..], 401),
+        ("one", 1, &["10.0.0.7"][..], 200),
+        ("a forged one before it", 1, &["10.0.0.7, 10.9.9.9"][..], 401),
+        ("what was forged does not matter", 1, &["10.9.9.9, 10.0.0.7"][..], 200),
+        ("several headers are one list", 1, &["10.9.9.9", "10.0.0.7"][..], 200),
+        ("the last header counts", 1, &["10.0.0.7", "10.9.9.9"][..], 401),
+        ("two proxies", 2, &["10.0.0.7, 10.1.1.2"][..], 200),
+        ("two proxies, two headers", 2, &["10.0.0.7", "10.1.1.2"][..], 200),
+        ("two proxies, forged", 2, &["10.0.0.7, 10.9.9.9, 10.1.1.2"][..], 401),
+        ("two proxies, one entry", 2, &["10.0.0.7"][..], 401),
+        ("mapped", 1, &["::ffff:10.0.0.7"][..], 200),
+        ("with a port", 1, &["10.0.0.7:4000"][..], 200),
+        ("no address", 1, &["unknown"][..], 401),
+        ("an empty entry", 1, &["10.0.0.7,"][..], 401),
+        ("none trusted", 0, &["10.0.0.7"][..], 401),
+    ] {
+        let answer = ask_behind(hops, caller(None), PROXY, forwarded).await;
+        assert_eq!(answer.status.as_u16(), status, "{name}");
     }
 }
 

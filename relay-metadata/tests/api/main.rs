@@ -16,8 +16,11 @@ mod outputs;
 mod reports;
 mod routing;
 mod sample;
+mod schemas;
 mod serving;
 mod spec;
 mod tls;
 mod values;
 mod world;
+#[path = "../shared/wrong_claims.rs"]
+mod wrong_claims;

@@ -33,6 +33,7 @@ pub(crate) struct World {
     pub(crate) definition: MemoryDefinition,
     pub(crate) secrets: MemorySecrets,
     pub(crate) limits: Limits,
+    pub(crate) image: Option<String>,
 }
 
 impl World {
@@ -41,6 +42,7 @@ impl World {
             definition: MemoryDefinition::default(),
             secrets: MemorySecrets::default(),
             limits: Limits::default(),
+            image: None,
         }
     }
 
@@ -70,7 +72,17 @@ impl World {
         self
     }
 
+    pub(crate) fn image(mut self, image: &str) -> Self {
+        self.image = Some(image.to_owned());
+        self
+    }
+
     pub(crate) fn serve(self) -> Api {
+        self.serve_with(Hs256Key::generate())
+    }
+
+    /// The same with this key.
+    pub(crate) fn serve_with(self, key: Hs256Key) -> Api {
         let (definition, secrets): (Arc<dyn Definition>, Arc<dyn SecretStore>) =
             (Arc::new(self.definition), Arc::new(self.secrets));
         let journal = MemoryJournal::new();
@@ -78,6 +90,7 @@ impl World {
             definition: Some(definition),
             journal: Some(Arc::new(journal.for_step(name.parse().unwrap()))),
             secrets: Some(secrets.clone()),
+            image: self.image.clone(),
             ..Stores::default()
         };
         let nothing = || Arc::new(MemoryDefinition::default());
@@ -87,7 +100,7 @@ impl World {
             (step("bare"), Stores::default()),
             (trigger(), of_step("build", nothing())),
         ]);
-        Api::new(callers, journal, self.limits)
+        Api::with_key(key, callers, journal, self.limits)
     }
 }
 
@@ -104,8 +117,17 @@ impl Api {
         journal: MemoryJournal,
         limits: Limits,
     ) -> Self {
+        Self::with_key(Hs256Key::generate(), callers, journal, limits)
+    }
+
+    fn with_key(
+        key: Hs256Key,
+        callers: HashMap<Action, Stores>,
+        journal: MemoryJournal,
+        limits: Limits,
+    ) -> Self {
         let clock = Arc::new(FixedClock(NOW.parse().unwrap()));
-        let key = Arc::new(Hs256Key::generate());
+        let key = Arc::new(key);
         let authenticator = TokenAuthenticator::new(key.clone(), Arc::new(callers));
         let authenticator = Arc::new(authenticator.with_clock(clock.clone()));
         let router = Router::new(authenticator).with_clock(clock).with_limits(limits);

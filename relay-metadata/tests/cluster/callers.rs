@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, header};
+use jsonwebtoken::EncodingKey;
 use kube_memory::{Fault, MemoryCluster, Verb};
 use relay_core::{Claims, Hs256Key, SealKeys, SigningKey, TokenSealer as _, TokenSigner as _};
 use relay_metadata::{Access, ROUTES};
@@ -11,6 +12,7 @@ use secrecy::{ExposeSecret as _, SecretSlice};
 use serde_json::json;
 
 use crate::world::{NOW, OTHER, PRIVATE, World, step};
+use crate::wrong_claims::{changed, wrong_claims};
 
 const GOOD: &str = "10.0.0.1";
 
@@ -116,6 +118,52 @@ async fn every_route_refuses_every_stranger_alike() {
         let answer = world.ask(GOOD, route.method().clone(), &path, "{}").await;
         assert_ne!(answer.status, 401, "{path}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn claims_of_a_wrong_type_are_refused_alike() {
+    let world = World::new().await;
+    world.map("r-immutable", &[]).await;
+    world.map("r-mutable", &[]).await;
+    let build = step("build");
+    let encoding = EncodingKey::from_ed_pem(PRIVATE).unwrap();
+    let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::EdDSA);
+    header.kid = Some("k".to_owned());
+    let good = serde_json::to_value(world.claims(&build)).unwrap();
+    let mut cases = vec![("good", 200, good.clone())];
+    for (name, claim, value) in wrong_claims(NOW) {
+        cases.push((name, 401, changed(&good, claim, value)));
+    }
+    for claim in ["exp", "nbf", "k8s.io/namespace-uid", "k8s.io/namespace-name"] {
+        cases.push((claim, 401, changed(&good, claim, None)));
+    }
+    for (index, (name, status, claims)) in cases.iter().enumerate() {
+        let token = jsonwebtoken::encode(&header, claims, &encoding).unwrap();
+        let sealed = world.seal.seal(&world.namespace_uid, &token.into()).await.unwrap();
+        let (pod, ip) = (format!("p{index}"), format!("10.0.3.{index}"));
+        world.pod("tenant", &pod, &ip, &build.subject(), Some(&sealed), json!({})).await;
+        let answer = world.get(&ip, "/conditions").await;
+        assert_eq!(answer.status, *status, "{name}: {}", answer.body);
+    }
+    let mut first = None;
+    for (index, (name, ..)) in cases.iter().enumerate().skip(1) {
+        let mut answer = world.get(&format!("10.0.3.{index}"), "/spec").await;
+        answer.headers.remove("x-request-id");
+        assert_eq!(*first.get_or_insert_with(|| answer.clone()), answer, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_went_to_a_stranger_is_refused() {
+    let world = World::new().await;
+    world.map("r-immutable", &[]).await;
+    world.map("r-mutable", &[]).await;
+    world.pod_of("good", GOOD, &step("build")).await;
+    assert_eq!(world.get(GOOD, "/conditions").await.status, 200);
+    world.delete_pod("good").await;
+    world.pod("tenant", "stranger", GOOD, "steps/x", None, json!({})).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.get(GOOD, "/conditions").await.status, 401);
 }
 
 #[tokio::test(start_paused = true)]

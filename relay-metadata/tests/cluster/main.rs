@@ -5,8 +5,12 @@
     reason = "a test that meets what it does not expect has failed"
 )]
 
+mod accounts;
 mod callers;
 mod canary;
 mod data;
+mod logs;
 mod real;
 mod world;
+#[path = "../shared/wrong_claims.rs"]
+mod wrong_claims;

@@ -61,17 +61,29 @@ impl World {
     }
 
     pub(crate) async fn on(cluster: MemoryCluster) -> Self {
+        Self::having(cluster, |stores| stores).await
+    }
+
+    /// The same with stores that are changed like this.
+    pub(crate) async fn having(
+        cluster: MemoryCluster,
+        change: impl FnOnce(ClusterStores) -> ClusterStores,
+    ) -> Self {
         let client = cluster.client("default");
-        Self::of(cluster, client).await
+        Self::of(cluster, client, change).await
     }
 
     /// On the API server of `KUBECONFIG`.
     pub(crate) async fn real() -> Self {
         let client = Client::try_default().await.unwrap();
-        Self::of(MemoryCluster::new(), client).await
+        Self::of(MemoryCluster::new(), client, |stores| stores).await
     }
 
-    async fn of(cluster: MemoryCluster, client: Client) -> Self {
+    async fn of(
+        cluster: MemoryCluster,
+        client: Client,
+        change: impl FnOnce(ClusterStores) -> ClusterStores,
+    ) -> Self {
         let clock = Arc::new(TestClock::default());
         clock.set(NOW);
         let seal = SealKeys::generate();
@@ -80,7 +92,7 @@ impl World {
         tokio::spawn(pods.clone().run(client.clone()));
         let verifier = VerifyingKeys::from_pems([("k", PUBLIC)]).unwrap();
         let sinks = relay_store::sink_client().unwrap();
-        let stores = ClusterStores::new(client.clone(), sinks);
+        let stores = change(ClusterStores::new(client.clone(), sinks));
         let authenticator = PodAuthenticator::new(
             client.clone(),
             pods,
@@ -202,7 +214,8 @@ impl World {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
-        let body = String::from_utf8(body).unwrap();
+        // Log answers are not text, but for what is looked at in them.
+        let body = String::from_utf8_lossy(&body).into_owned();
         Answer { status: parts.status.as_u16(), headers: parts.headers, body }
     }
 

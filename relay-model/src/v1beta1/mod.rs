@@ -2,6 +2,7 @@
 
 mod condition;
 mod container;
+mod request;
 mod run;
 mod tenant;
 mod webhook_trigger;
@@ -9,6 +10,7 @@ mod workflow;
 
 pub use condition::{Condition, ConditionStatus};
 pub use container::Container;
+pub use request::{Answer, RequestError, cancel_patch};
 pub use run::{
     LogReference, MessageSourceStatus, MessageStatus, OutputStatus, Run, RunSpec, RunState,
     RunStatus, Severity, SpecValidation, StepDecorator, StepDecoratorLink, StepStatus,

@@ -175,7 +175,12 @@ impl Resources {
         Ok(text)
     }
 
-    fn objects(&self) -> Result<Vec<serde_json::Value>, serde_json::Error> {
+    /// All resources, the workflow first.
+    ///
+    /// # Errors
+    ///
+    /// When a value has no form in JSON.
+    pub fn objects(&self) -> Result<Vec<serde_json::Value>, serde_json::Error> {
         let webhooks = self.webhook_triggers.iter().map(serde_json::to_value);
         let schedules = self.schedule_triggers.iter().map(serde_json::to_value);
         let pushes = self.push_triggers.iter().map(serde_json::to_value);

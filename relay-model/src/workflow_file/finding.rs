@@ -95,6 +95,7 @@ codes! {
     UnknownApproval "unknown-approval" Error "An answer to a question that nobody asks.",
     InputFile "input-file" Error "The file of a script cannot be read.",
     NoProgram "no-program" Error "A step that names only an image, where images cannot be run.",
+    UnusedImage "unused-image" Warning "A program for an image that no step uses.",
 }
 
 impl fmt::Display for Code {
@@ -251,7 +252,7 @@ pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
 
 /// `; did you mean "…"?`, or nothing.
 #[must_use]
-pub(crate) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+pub fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     did_you_mean(nearest(word, known))
 }
 

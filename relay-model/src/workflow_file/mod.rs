@@ -26,7 +26,7 @@ use relay_core::{Expression, Value};
 
 pub use convert::{PrintError, Resources};
 pub use drawing::Drawing;
-pub use finding::{Code, Finding, Level, Related};
+pub use finding::{Code, Finding, Level, Related, suggestion};
 pub use graph::{Dependency, Origin};
 pub use render::{Style, render};
 pub use resources::ResourceSet;
@@ -57,6 +57,8 @@ pub struct WorkflowFile {
     pub holds_resources: bool,
     /// The resources that are run, where the file holds a Workflow in that form.
     pub resources: Option<Box<ResourceSet>>,
+    /// The resources of a file that is in that form, triggers too, as they are written.
+    pub documents: Vec<Value>,
 }
 
 /// What reading a text came to.
@@ -122,6 +124,14 @@ pub struct Container {
     pub spec: BTreeMap<String, Value>,
     /// Environment variables.
     pub env: BTreeMap<String, Value>,
+}
+
+impl Container {
+    /// Whether the step runs what its image starts, since it names nothing else.
+    #[must_use]
+    pub fn runs_image(&self) -> bool {
+        self.input.is_empty() && self.input_file.is_none() && self.command.is_none()
+    }
 }
 
 /// Where a script is.

@@ -8,6 +8,7 @@ use relay_core::yaml::{self, Content, Location, Node, Tag};
 use super::finding::{Code, Finding, suggestion};
 use super::reader::{Findings, Section};
 use super::{Parameter, WorkflowFile};
+use crate::v1beta1::Workflow;
 
 pub(super) fn read(node: &Node, findings: &mut Findings) -> BTreeMap<String, Parameter> {
     let Some(section) = Section::new(node, "\"parameters\"".to_owned(), findings) else {
@@ -74,27 +75,9 @@ impl WorkflowFile {
         texts: &[(String, String)],
         typed_values: &[(String, Value)],
     ) -> Result<BTreeMap<String, Value>, Vec<Finding>> {
-        let mut findings = Vec::new();
-        let mut values = BTreeMap::new();
-        let texts = texts.iter().map(|(name, text)| {
-            let default = self.parameters.get(name).and_then(|known| known.default.as_ref());
-            (name, typed(text, default))
-        });
-        let given = typed_values.iter().map(|(name, value)| (name, value.clone()));
-        for (name, value) in texts.chain(given) {
-            match self.parameters.get(name) {
-                Some(_) => {
-                    values.insert(name.clone(), value);
-                }
-                None => {
-                    let known = self.parameters.keys().map(String::as_str);
-                    let hint = suggestion(name, known);
-                    let message = format!("parameter {name:?} is not declared{hint}");
-                    let nowhere = Location::default();
-                    findings.push(Finding::new(Code::UnknownParameter, nowhere, message));
-                }
-            }
-        }
+        let declared = self.parameters.iter();
+        let declared = declared.map(|(name, known)| (name.as_str(), known.default.as_ref()));
+        let (values, mut findings) = values(&declared.collect(), texts, typed_values);
         for (name, parameter) in &self.parameters {
             if parameter.default.is_none() && !values.contains_key(name) {
                 let message = format!(
@@ -106,6 +89,50 @@ impl WorkflowFile {
         }
         if findings.is_empty() { Ok(values) } else { Err(findings) }
     }
+}
+
+impl Workflow {
+    /// The values of a run's parameters, as [`WorkflowFile::bind`] makes them. One that nobody gives is
+    /// its default, or null: a resource cannot tell no default from null.
+    ///
+    /// # Errors
+    ///
+    /// Findings for values of parameters that are not declared.
+    pub fn bind(
+        &self,
+        texts: &[(String, String)],
+        typed_values: &[(String, Value)],
+    ) -> Result<BTreeMap<String, Value>, Vec<Finding>> {
+        let declared = self.spec.parameters.iter();
+        let declared = declared.map(|known| (known.name.as_str(), known.default.as_ref()));
+        let (values, findings) = values(&declared.collect(), texts, typed_values);
+        if findings.is_empty() { Ok(values) } else { Err(findings) }
+    }
+}
+
+/// Values, and what is wrong with them. `declared` are the parameters with their defaults.
+fn values(
+    declared: &BTreeMap<&str, Option<&Value>>,
+    texts: &[(String, String)],
+    typed_values: &[(String, Value)],
+) -> (BTreeMap<String, Value>, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let mut values = BTreeMap::new();
+    let texts = texts.iter().map(|(name, text)| {
+        let default = declared.get(name.as_str()).copied().flatten();
+        (name, typed(text, default))
+    });
+    let given = typed_values.iter().map(|(name, value)| (name, value.clone()));
+    for (name, value) in texts.chain(given) {
+        if declared.contains_key(name.as_str()) {
+            values.insert(name.clone(), value);
+            continue;
+        }
+        let hint = suggestion(name, declared.keys().copied());
+        let message = format!("parameter {name:?} is not declared{hint}");
+        findings.push(Finding::new(Code::UnknownParameter, Location::default(), message));
+    }
+    (values, findings)
 }
 
 fn typed(text: &str, default: Option<&Value>) -> Value {

@@ -18,7 +18,7 @@ mod definitions {
         for definition in definitions {
             let name = definition.metadata.name.clone().unwrap();
             let file = folder.join(format!("{name}.yaml"));
-            let text = serde_saphyr::to_string(&definition).unwrap();
+            let text = relay_model::definitions::to_yaml(&[definition]).unwrap();
             if std::env::var_os("UPDATE_MANIFESTS").is_some() {
                 std::fs::write(&file, &text).unwrap();
             }

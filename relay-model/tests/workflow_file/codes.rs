@@ -13,6 +13,7 @@ const OF_RUNS: &[Code] = &[
     Code::UnknownApproval,
     Code::InputFile,
     Code::NoProgram,
+    Code::UnusedImage,
 ];
 
 pub(crate) const CASES: &[(&str, &str)] = &[

@@ -18,6 +18,7 @@ use super::plan::{CANCELLED, Todo};
 use crate::context::FIELD_MANAGER;
 use crate::dependency::DependencyOf;
 use crate::error::{is_already_exists, is_not_found, is_refused};
+use crate::unread::Unread;
 use crate::{Context, Error};
 
 /// What became of making an object that is made once.
@@ -212,7 +213,8 @@ pub(super) async fn write_status(
     status: &RunStatus,
 ) -> Result<(), Error> {
     let (namespace, name) = (run.namespace().unwrap_or_default(), run.name_any());
-    let api: Api<Run> = Api::namespaced(context.client.clone(), &namespace);
+    // The answer is of no interest, and that it can be read not certain.
+    let api: Api<Unread<Run>> = Api::namespaced(context.client.clone(), &namespace);
     let patch = Patch::Merge(json!({ "status": status }));
     api.patch_status(&name, &patch_params(), &patch)
         .await

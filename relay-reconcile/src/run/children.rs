@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 /// The objects of one PipelineRun by pipeline task. Names are shared: a copy costs no text.
 pub(super) type ByTask<K> = BTreeMap<Arc<str>, Arc<K>>;
-/// By namespace and PipelineRun.
-type ByRun<K> = HashMap<(String, String), ByTask<K>>;
+/// By namespace and PipelineRun. A reconcile holds what it was given; only news in the meantime copy it.
+type ByRun<K> = HashMap<(String, String), Arc<ByTask<K>>>;
 
 /// The objects of one kind that belong to PipelineRuns.
 #[derive(Debug)]
@@ -42,7 +42,8 @@ fn place<K: Resource>(object: &K) -> Option<((String, String), Arc<str>)> {
 
 fn insert<K: Resource + Clone>(map: &Mutex<ByRun<K>>, object: &K) {
     if let Some((run, task)) = place(object) {
-        lock(map).entry(run).or_default().insert(task, Arc::new(object.clone()));
+        let mut map = lock(map);
+        Arc::make_mut(map.entry(run).or_default()).insert(task, Arc::new(object.clone()));
     }
 }
 
@@ -66,7 +67,7 @@ impl<K: Resource + Clone> Children<K> {
                 if let Some((run, task)) = place(object) {
                     let mut known = lock(&self.known);
                     if let Some(tasks) = known.get_mut(&run) {
-                        tasks.remove(&task);
+                        Arc::make_mut(tasks).remove(&task);
                         if tasks.is_empty() {
                             known.remove(&run);
                         }
@@ -83,7 +84,7 @@ impl<K: Resource + Clone> Children<K> {
     }
 
     /// The objects of a PipelineRun, by pipeline task.
-    pub(super) fn of(&self, namespace: &str, pipeline_run: &str) -> ByTask<K> {
+    pub(super) fn of(&self, namespace: &str, pipeline_run: &str) -> Arc<ByTask<K>> {
         let run = (namespace.to_owned(), pipeline_run.to_owned());
         lock(&self.known).get(&run).cloned().unwrap_or_default()
     }

@@ -35,6 +35,7 @@ mod children;
 mod controller;
 mod gate;
 mod graph;
+mod intake;
 mod objects;
 mod observe;
 mod plan;

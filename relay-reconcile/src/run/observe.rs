@@ -26,6 +26,7 @@ use crate::{Context, Error};
 #[derive(Clone, Debug, Resource, Serialize, Deserialize)]
 #[resource(inherit = PipelineRun)]
 pub(super) struct PipelineView {
+    #[serde(deserialize_with = "crate::unread::metadata")]
     pub(super) metadata: ObjectMeta,
     #[serde(default)]
     pub(super) spec: PipelineViewSpec,
@@ -45,6 +46,7 @@ pub(super) struct PipelineViewSpec {
 #[derive(Clone, Debug, Resource, Serialize, Deserialize)]
 #[resource(inherit = TaskRun)]
 pub(super) struct TaskView {
+    #[serde(deserialize_with = "crate::unread::metadata")]
     pub(super) metadata: ObjectMeta,
     #[serde(default)]
     pub(super) status: TaskRunStatus,
@@ -67,9 +69,9 @@ impl PipelineView {
 pub(super) struct Watched {
     pub(super) pipeline_run: Arc<PipelineView>,
     /// TaskRuns by the name of their pipeline task.
-    pub(super) tasks: ByTask<TaskView>,
+    pub(super) tasks: Arc<ByTask<TaskView>>,
     /// Gates by the name of their pipeline task.
-    pub(super) gates: ByTask<CustomRun>,
+    pub(super) gates: Arc<ByTask<CustomRun>>,
 }
 
 impl Watched {
@@ -97,8 +99,8 @@ pub(super) struct World {
     pub(super) watched: Watched,
     /// What the mutable ConfigMap says.
     pub(super) data: BTreeMap<String, String>,
-    records: Vec<OnceLock<StepRecord>>,
-    progress: Vec<OnceLock<Progress>>,
+    records: Vec<OnceLock<Box<StepRecord>>>,
+    progress: Vec<OnceLock<Box<Progress>>>,
     /// Children that the PipelineRun tells of and that are not there any more.
     pub(super) lost: BTreeSet<String>,
     /// What was reported last.
@@ -111,7 +113,7 @@ impl World {
     pub(super) fn record(&self, index: usize) -> Option<&StepRecord> {
         let step = self.snapshot.steps.get(index)?;
         let cell = self.records.get(index)?;
-        Some(cell.get_or_init(|| StepRecord::read(&self.data, &step.action)))
+        Some(cell.get_or_init(|| Box::new(StepRecord::read(&self.data, &step.action))))
     }
 
     /// How far a step has got, by its place in the snapshot.
@@ -120,7 +122,7 @@ impl World {
         let cell = self.progress.get(index)?;
         Some(cell.get_or_init(|| {
             let reported = self.record(index).and_then(|record| record.status.clone());
-            progress::of(self, index, step, reported.unwrap_or_default())
+            Box::new(progress::of(self, index, step, reported.unwrap_or_default()))
         }))
     }
 

@@ -12,6 +12,7 @@ use kube::{Resource, ResourceExt as _};
 use relay_model::annotation;
 use relay_model::tekton::CustomRun;
 use relay_model::v1beta1::{Run, RunStatus};
+use tokio::sync::OnceCell;
 
 use super::bell::Bells;
 use super::children::Children;
@@ -29,6 +30,9 @@ use crate::{Context, Error};
 #[derive(Debug)]
 pub struct Reconciler {
     pub(super) pipeline_runs: Store<PipelineView>,
+    /// Whether all PipelineRuns have been seen once. Of those who ask a store itself, only the last
+    /// one is told.
+    listed: OnceCell<()>,
     pub(super) task_runs: Children<TaskView>,
     pub(super) gates: Children<CustomRun>,
     pub(super) bells: Bells,
@@ -198,6 +202,7 @@ impl Reconciler {
     pub(super) fn new(pipeline_runs: Store<PipelineView>) -> Self {
         Self {
             pipeline_runs,
+            listed: OnceCell::new(),
             task_runs: Children::default(),
             gates: Children::default(),
             bells: Bells::default(),
@@ -221,8 +226,11 @@ impl Reconciler {
     pub(super) async fn ready(&self) {
         self.task_runs.ready().await;
         self.gates.ready().await;
-        // Fails only when the watch is gone, and then so is the controller.
-        let _ = self.pipeline_runs.wait_until_ready().await;
+        let listed = || async {
+            // Fails only when the watch is gone, and then so is the controller.
+            let _ = self.pipeline_runs.wait_until_ready().await;
+        };
+        self.listed.get_or_init(listed).await;
     }
 
     fn running(&self, uid: &str) -> Option<Running> {

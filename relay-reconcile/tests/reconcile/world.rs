@@ -13,7 +13,7 @@ use kube_memory::MemoryCluster;
 use relay_core::{Hs256Key, MemorySecrets, SealKeys, SystemClock, Value};
 use relay_model::tekton;
 use relay_model::v1beta1::{self, Run, RunSpec, RunStatus, Tenant, Workflow, WorkflowReference};
-use relay_reconcile::{Context, Settings};
+use relay_reconcile::{Context, Settings, Telemetry};
 use tokio::sync::watch;
 
 use crate::tekton::Tekton;
@@ -54,6 +54,7 @@ impl World {
             sealer: Arc::new(SealKeys::generate()),
             secrets: Arc::new(MemorySecrets::default().with_secret("key", "s3cret".into())),
             clock: Arc::new(SystemClock),
+            telemetry: Telemetry::default(),
         });
         Self { cluster, client, context, stop: watch::channel(false).0 }
     }
@@ -77,7 +78,7 @@ impl World {
         Self::on(client, MemoryCluster::new()).start()
     }
 
-    fn start(self) -> Self {
+    pub(crate) fn start(self) -> Self {
         let world = self;
         let stopped = || {
             let mut stop = world.stop.subscribe();

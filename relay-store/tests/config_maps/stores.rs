@@ -9,7 +9,7 @@ use relay_core::{
     Action, ConditionOutcome, Decorator, Definition as _, Journal as _, Message, MessageSource,
     ProcessState, StepStatus, StoreError, Value, WhenCondition,
 };
-use relay_store::{ConfigMapDefinition, ConfigMapJournal, Definitions, StepRecord, key};
+use relay_store::{ConfigMapDefinition, ConfigMapJournal, ConfigMaps, StepRecord, key};
 
 async fn map(client: &Client, name: &str, data: &[(String, &str)]) {
     let api: Api<ConfigMap> = Api::default_namespaced(client.clone());
@@ -38,10 +38,10 @@ fn journal(client: &Client, name: &str) -> ConfigMapJournal {
 async fn definitions_are_shared_by_requests_that_come_together() {
     let cluster = MemoryCluster::new();
     let client = cluster.client("default");
-    let definitions = Definitions::new(client.clone());
+    let maps = ConfigMaps::by_name(client.clone());
     let action = step("a");
     let spec = || async {
-        let definition = definitions.of("default", "r-immutable", action.clone());
+        let definition = maps.definition("default", "r-immutable", action.clone());
         definition.spec().await.unwrap().map(|spec| spec.source().to_json())
     };
     assert_eq!(spec().await, None);

@@ -43,11 +43,12 @@ impl Group {
         }
     }
 
-    /// Ends when no process of the group lives any more.
+    /// Ends when no process of the group lives any more. Its first one must have been waited for.
     pub(super) async fn gone(&self) {
         const LONGEST: Duration = Duration::from_millis(50);
         let mut pause = Duration::from_millis(1);
         while self.is_alive() {
+            self.leader.into_iter().for_each(super::orphans::reap);
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST);
         }

@@ -9,13 +9,16 @@
 //!    its gate has decided;
 //! 2. it fetches the environment and asks for validation;
 //! 3. it runs the program in a process group of its own, passing its output on unchanged;
-//! 4. it kills whatever the program has left in its group, and reports the exit code.
+//! 4. it kills whatever the program has left in its group, and out of it where orphans are adopted,
+//!    and reports the exit code.
 
 mod ended;
 mod environment;
 mod group;
 mod interrupts;
 mod invocation;
+mod lookup;
+mod orphans;
 mod output;
 mod program;
 mod record;
@@ -23,6 +26,8 @@ mod record;
 pub use ended::{Ended, EntrypointError};
 pub use interrupts::Signal;
 pub use invocation::{INPUT_SCRIPT, Invocation, InvocationError};
+pub use lookup::{LookupError, find_program};
+pub use orphans::{Adoption, adopt_orphans};
 pub use output::{Chunk, Stream};
 
 use std::ffi::{OsStr, OsString};
@@ -53,6 +58,7 @@ pub struct Entrypoint {
     working_dir: Option<PathBuf>,
     path_first: Vec<PathBuf>,
     path_last: Vec<PathBuf>,
+    mark: Option<OsString>,
     grace: Duration,
     request_timeout: Duration,
     condition_timeout: Duration,
@@ -81,6 +87,7 @@ impl Entrypoint {
             working_dir: None,
             path_first: Vec::new(),
             path_last: Vec::new(),
+            mark: None,
             grace: Self::GRACE,
             request_timeout: Self::REQUEST_TIMEOUT,
             condition_timeout: Self::CONDITION_TIMEOUT,
@@ -181,6 +188,15 @@ impl Entrypoint {
         self
     }
 
+    /// Gives all processes of the step a mark, the variable `RELAY_STEP_ID`, which no other step may
+    /// have: those that leave the step's process group are found by it, where the program that
+    /// runs the steps adopts orphans.
+    #[must_use]
+    pub fn marked(mut self, mark: impl Into<OsString>) -> Self {
+        self.mark = Some(mark.into());
+        self
+    }
+
     /// How long a cancelled program may take to end before it is killed.
     #[must_use]
     pub const fn grace(mut self, grace: Duration) -> Self {
@@ -241,6 +257,7 @@ impl Entrypoint {
                     invocation: &self.invocation,
                     variables: &variables,
                     working_dir: self.working_dir.as_deref(),
+                    mark: self.mark.as_deref(),
                     grace: self.grace,
                 };
                 program.run(&output, &mut interrupts).await?

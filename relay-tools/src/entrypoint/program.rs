@@ -2,8 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -15,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::environment::Variables;
 use super::group::Group;
+use super::lookup::{self, LookupError};
 use super::output::{self, Chunk, Stream};
 use super::{Ended, EntrypointError, Interrupts, Invocation};
 
@@ -25,6 +24,8 @@ pub(super) struct Program<'a> {
     pub(super) invocation: &'a Invocation,
     pub(super) variables: &'a Variables,
     pub(super) working_dir: Option<&'a Path>,
+    /// What all its processes carry.
+    pub(super) mark: Option<&'a OsStr>,
     pub(super) grace: Duration,
 }
 
@@ -60,6 +61,9 @@ impl Program<'_> {
         let watching = async {
             let ended = self.watch(&mut child, &group, interrupts).await;
             group.sweep().await;
+            if let Some(mark) = self.mark {
+                super::orphans::sweep(mark).await;
+            }
             gone.cancel();
             ended
         };
@@ -120,6 +124,9 @@ impl Program<'_> {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
+        if let Some(mark) = self.mark {
+            command.env(super::orphans::MARK, mark);
+        }
         if let Some(dir) = self.working_dir {
             command.current_dir(dir);
         }
@@ -142,6 +149,7 @@ impl Program<'_> {
                             Some(name) => format!("{name}: no such interpreter of a script"),
                             None => format!("{}: no such program", path.display()),
                         },
+                        ErrorKind::ArgumentListTooLong => self.too_large(&path),
                         _ => format!("{}: {error}", path.display()),
                     };
                     return Err(could_not_start(reason, code));
@@ -153,34 +161,33 @@ impl Program<'_> {
     /// Looks a bare name up in the program's own `PATH`, not in ours.
     fn locate(&self) -> Result<PathBuf, Ended> {
         let program = &self.invocation.program;
-        let here = |path: &Path| match self.working_dir {
-            Some(dir) => dir.join(path),
-            None => path.to_owned(),
-        };
-        if program.as_os_str().as_bytes().contains(&b'/') {
-            return Ok(here(program));
+        if !lookup::is_bare(program) {
+            return Ok(self.working_dir.map_or_else(|| program.clone(), |dir| dir.join(program)));
         }
-        let search = self
-            .variables
-            .get(OsStr::new("PATH"))
-            .map_or(OsStr::new("/usr/local/bin:/usr/bin:/bin"), OsString::as_os_str);
-        let mut code = NOT_FOUND;
-        for dir in std::env::split_paths(search) {
-            let candidate = here(&dir).join(program);
-            match candidate.metadata() {
-                Ok(file) if file.is_file() && file.permissions().mode() & 0o111 != 0 => {
-                    return Ok(candidate);
-                }
-                Ok(file) if file.is_file() => code = NOT_RUNNABLE,
-                _ => {}
-            }
+        let search = self.variables.get(OsStr::new("PATH")).map(OsString::as_os_str);
+        lookup::find_program(program, search, self.working_dir).map_err(|error| {
+            let code = match error {
+                LookupError::NotInPath(_) | LookupError::NotThere(_) => NOT_FOUND,
+                LookupError::NotExecutable(_) | LookupError::NotExecutableInPath(_) => NOT_RUNNABLE,
+            };
+            could_not_start(error.to_string(), code)
+        })
+    }
+
+    /// Why a program cannot have what it is to be given. A value may be secret, a name is not.
+    fn too_large(&self, path: &Path) -> String {
+        let sizes = self.variables.iter().map(|(name, value)| (name.len() + value.len() + 2, name));
+        let arguments: usize = self.invocation.args.iter().map(|argument| argument.len() + 1).sum();
+        let all = arguments + sizes.clone().map(|(size, _)| size).sum::<usize>();
+        let mut reason = format!(
+            "{}: its arguments and environment are too large for a program: {all} bytes",
+            path.display()
+        );
+        if let Some((size, name)) = sizes.max() {
+            let name = name.display();
+            reason.push_str(&format!("; the largest variable is {name} with {size} bytes"));
         }
-        let what = match code {
-            NOT_FOUND => "no such program",
-            _ => "not executable",
-        };
-        let reason = format!("{}: {what} in PATH", program.display());
-        Err(could_not_start(reason, code))
+        reason
     }
 }
 

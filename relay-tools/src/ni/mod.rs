@@ -28,6 +28,7 @@ mod azure;
 mod cluster;
 mod credentials;
 mod decorator;
+mod doc;
 mod error;
 mod file;
 mod files;
@@ -49,7 +50,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use error::NiError;
 
 use crate::client::{AddressError, ClientError, MetadataClient, Retry};
@@ -217,6 +218,10 @@ enum Command {
     /// Work with a Git repository
     #[command(subcommand)]
     Git(git::Git),
+    /// Print all of this help as Markdown
+    Doc(doc::Doc),
+    /// Print a script with which a shell completes commands
+    Completion(doc::Completion),
 }
 
 /// Runs `ni` with a command line that begins with the program's name, and returns its exit
@@ -267,6 +272,8 @@ impl Command {
             Self::Cluster(cluster) => cluster.run(settings).await,
             Self::Credentials(credentials) => credentials.run(settings).await,
             Self::Git(git) => git.run(settings).await,
+            Self::Doc(doc) => Ok(doc.run(Ni::command())),
+            Self::Completion(completion) => Ok(completion.run(Ni::command())),
         }
     }
 }

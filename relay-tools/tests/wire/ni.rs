@@ -300,3 +300,29 @@ async fn help_needs_nothing() {
         assert!(result.out.contains("Usage: ni"), "{args:?}");
     }
 }
+
+#[tokio::test]
+async fn it_describes_itself() {
+    for args in [&["doc"][..], &["doc", "generate"]] {
+        let result = ni_with(&Settings::default(), args).await;
+        assert_eq!((result.code, result.err.as_str()), (0, ""), "{args:?}");
+        assert!(result.out.starts_with("# ni\n\n```text\n"), "{}", result.out);
+        for part in ["\n## ni output set\n", "\n## ni git clone\n", "--sensitive", "Usage: ni get"]
+        {
+            assert!(result.out.contains(part), "{part}: {}", result.out);
+        }
+        assert!(!result.out.contains("## ni help"), "{}", result.out);
+    }
+    for (shell, part) in [
+        ("bash", "complete -F _ni"),
+        ("zsh", "#compdef ni"),
+        ("fish", "complete -c ni"),
+        ("powershell", "-CommandName 'ni'"),
+    ] {
+        let result = ni_with(&Settings::default(), &["completion", shell]).await;
+        assert_eq!((result.code, result.err.as_str()), (0, ""), "{shell}");
+        assert!(result.out.contains(part), "{shell}: {}", result.out);
+    }
+    let result = ni_with(&Settings::default(), &["completion", "csh"]).await;
+    assert_eq!((result.code, result.out.as_str()), (1, ""));
+}

@@ -44,6 +44,17 @@ async fn ends_have_the_exit_codes_of_a_shell() {
 }
 
 #[tokio::test]
+async fn what_is_too_large_for_a_program_is_named() {
+    let step = shell("true").env("SMALL", "x".repeat(10)).env("LARGE", "canary".repeat(40_000));
+    let ended = run(step).await.0.unwrap();
+    assert_eq!(ended.exit_code(), 126, "{ended:?}");
+    let reason = ended.reason().unwrap();
+    assert!(reason.contains("arguments and environment are too large"), "{reason}");
+    assert!(reason.contains("the largest variable is LARGE with 240007 bytes"), "{reason}");
+    assert!(!reason.contains("canary"), "{reason}");
+}
+
+#[tokio::test]
 async fn programs_start_in_their_directory_with_an_empty_standard_input() {
     let dir = tempfile::tempdir().unwrap();
     let (_, out, _) = run(shell("cat; pwd -P").working_dir(dir.path())).await;

@@ -3,16 +3,19 @@
 mod cluster;
 mod options;
 mod sample;
+mod vault;
 
 use std::error::Error as _;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
-use relay_metadata::{Tls, TlsError};
+use relay_metadata::{StepSchemas, Tls, TlsError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 use crate::options::{LogFormat, Options};
@@ -46,12 +49,18 @@ fn main() -> ExitCode {
 async fn serve(options: &Options) -> Result<(), Failure> {
     let stop = stop_signal()?;
     let files = options.sample_files();
-    let (router, pods) = if files.is_empty() {
-        let (router, pods) = cluster::router(options).await?;
-        (router, Some(pods))
+    let (mut router, pods, logs) = if files.is_empty() {
+        let (router, pods, logs) = cluster::router(options).await?;
+        (router, Some(pods), logs)
     } else {
-        (sample::router(&files).await?, None)
+        (sample::router(&files).await?, None, None)
     };
+    router = router.with_trusted_hops(options.trusted_hops()?);
+    if let Some(url) = options.step_metadata_url() {
+        router = router.with_schemas(schemas(url.to_owned()).await?);
+    }
+    let (storing_ends, end) = oneshot::channel::<()>();
+    let storing = logs.map(|logs| tokio::spawn(logs.run(async { drop(end.await) })));
     if let Some(port) = options.metrics_port()? {
         let (listener, addr) = listen(port).await?;
         tracing::info!(%addr, "listening for /metrics and /readyz");
@@ -73,8 +82,29 @@ async fn serve(options: &Options) -> Result<(), Failure> {
         tracing::info!(%addr, "listening for metadata connections");
         router.serve(listener, stop).await;
     }
+    drop(storing_ends);
+    if let Some(storing) = storing {
+        drop(storing.await);
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The schemas of steps, which the first requests find where they come quickly.
+async fn schemas(url: String) -> Result<StepSchemas, Failure> {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    const MINIMUM_AGE: Duration = Duration::from_secs(300);
+    let schemas = StepSchemas::default();
+    let mut following = tokio::spawn({
+        let schemas = schemas.clone();
+        async move { schemas.follow(&url, MINIMUM_AGE).await }
+    });
+    tokio::select! {
+        () = schemas.asked() => {}
+        () = tokio::time::sleep(PATIENCE) => {}
+        Ok(Err(error)) = &mut following => return Err(Failure(error.to_string())),
+    }
+    Ok(schemas)
 }
 
 async fn listen(port: u16) -> Result<(TcpListener, SocketAddr), Failure> {

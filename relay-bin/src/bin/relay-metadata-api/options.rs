@@ -9,6 +9,7 @@ use relay_core::Hs256Key;
 use secrecy::{SecretSlice, SecretString};
 
 use crate::Failure;
+use crate::vault::VaultOptions;
 
 const KEY: &str = "RELAY_METADATA_API_SAMPLE_HS256_SIGNING_KEY";
 
@@ -21,13 +22,19 @@ Each option can be given in the environment; an empty variable counts as none. B
           and printed
   RELAY_METADATA_API_KUBERNETES_SERVICE_ACCOUNT_TOKEN
           The token for the API server; it, the URL and the CA have to be given together
+  RELAY_METADATA_API_VAULT_TRANSIT_TOKEN, RELAY_METADATA_API_VAULT_TOKEN, VAULT_TOKEN
+          The token for Vault's transit engine, of which the first counts; none where an agent adds it
+  VAULT_ADDR, VAULT_NAMESPACE, VAULT_CACERT, VAULT_CAPATH, VAULT_CLIENT_CERT, VAULT_CLIENT_KEY
+          How to reach Vault, as its own tools read it; --vault-addr counts before VAULT_ADDR
   RELAY_METADATA_API_LOG
           What is logged, as directives such as `info,relay_metadata=debug`; wins over --debug
 
 Examples:
   relay-metadata-api --sample-config-files sample.yaml
   RELAY_METADATA_API_SAMPLE_CONFIG_FILES=\"base.yaml more.yaml\" relay-metadata-api
-  relay-metadata-api --token-seal-keys-dir /keys/seal --token-verify-keys-dir /keys/verify";
+  relay-metadata-api --token-seal-keys-dir /keys/seal --token-verify-keys-dir /keys/verify
+  relay-metadata-api --vault-addr http://localhost:8200 --vault-auth-path auth/jwt-tenants \
+      --vault-auth-role tenant";
 
 /// The metadata API: what steps and triggers call while they run.
 ///
@@ -67,6 +74,20 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE", env = "RELAY_METADATA_API_TLS_KEY_FILE")]
     tls_key_file: Option<String>,
 
+    /// How many proxies stand in front, each of which adds to X-Forwarded-For; with 0 no header
+    /// matters [default: 0]
+    #[arg(long, value_name = "NUMBER", env = "RELAY_METADATA_API_TRUSTED_PROXY_HOPS")]
+    trusted_proxy_hops: Option<String>,
+
+    /// Where the schemas of steps are, as a JSON document; without it, specs are not checked
+    #[arg(long, value_name = "URL", env = "RELAY_METADATA_API_STEP_METADATA_URL")]
+    step_metadata_url: Option<String>,
+
+    /// Where the output of steps is kept in a cluster, such as `file:///directory`; without it, steps
+    /// are refused when they send output
+    #[arg(long, value_name = "URL", env = "RELAY_METADATA_API_LOG_STORAGE_URL")]
+    log_storage_url: Option<String>,
+
     /// The address of the API server [default: that of the pod's own cluster]
     #[arg(long, value_name = "URL", env = "RELAY_METADATA_API_KUBERNETES_URL")]
     kubernetes_url: Option<String>,
@@ -82,6 +103,9 @@ pub(crate) struct Options {
     /// The public keys that verify tokens: a PEM for each, named by its id; Ed25519, P-256 or RSA
     #[arg(long, value_name = "DIR", env = "RELAY_METADATA_API_TOKEN_VERIFY_KEYS_DIR")]
     token_verify_keys_dir: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) vault: VaultOptions,
 }
 
 /// An API server, and how to speak to it.
@@ -98,21 +122,13 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-fn given(option: Option<&String>) -> Option<&str> {
+pub(crate) fn given(option: Option<&String>) -> Option<&str> {
     option.map(String::as_str).filter(|text| !text.is_empty())
 }
 
 fn port(option: Option<&String>) -> Result<Option<u16>, Failure> {
     let wrong = |text: &str| Failure(format!("{text:?} is no port to listen on"));
     given(option).map(|text| text.parse().map_err(|_| wrong(text))).transpose()
-}
-
-fn directory<'o>(option: Option<&'o String>, flag: &str) -> Result<&'o Path, Failure> {
-    let missing = || {
-        let hint = "or name sample files with --sample-config-files";
-        Failure(format!("{flag} says where the keys of tokens are, and is missing; {hint}"))
-    };
-    given(option).map(Path::new).ok_or_else(missing)
 }
 
 impl Options {
@@ -147,6 +163,19 @@ impl Options {
         }
     }
 
+    pub(crate) fn trusted_hops(&self) -> Result<usize, Failure> {
+        let text = given(self.trusted_proxy_hops.as_ref()).unwrap_or("0");
+        text.parse().map_err(|_| Failure(format!("{text:?} is no number of trusted proxy hops")))
+    }
+
+    pub(crate) fn step_metadata_url(&self) -> Option<&str> {
+        given(self.step_metadata_url.as_ref())
+    }
+
+    pub(crate) fn log_storage_url(&self) -> Option<&str> {
+        given(self.log_storage_url.as_ref())
+    }
+
     /// The API server, where all that is needed was given.
     pub(crate) fn kubernetes(&self) -> Option<Kubernetes> {
         let token = std::env::var(KUBERNETES_TOKEN).ok().filter(|token| !token.is_empty())?;
@@ -157,12 +186,12 @@ impl Options {
         })
     }
 
-    pub(crate) fn seal_keys_dir(&self) -> Result<&Path, Failure> {
-        directory(self.token_seal_keys_dir.as_ref(), "--token-seal-keys-dir")
+    pub(crate) fn seal_keys_dir(&self) -> Option<&Path> {
+        given(self.token_seal_keys_dir.as_ref()).map(Path::new)
     }
 
-    pub(crate) fn verify_keys_dir(&self) -> Result<&Path, Failure> {
-        directory(self.token_verify_keys_dir.as_ref(), "--token-verify-keys-dir")
+    pub(crate) fn verify_keys_dir(&self) -> Option<&Path> {
+        given(self.token_verify_keys_dir.as_ref()).map(Path::new)
     }
 
     pub(crate) fn log_format(&self) -> Result<LogFormat, Failure> {

@@ -1,5 +1,7 @@
 //! What to do about a step that did not go well.
 
+use crate::summary::ASKING;
+
 /// The exit codes of a shell for a program that is not there, or may not be run.
 const NOT_FOUND: &str = "exit code 127";
 
@@ -46,9 +48,49 @@ pub(crate) fn advice(
     Some(advice)
 }
 
+/// The same for the steps of a run in a cluster.
+pub(crate) fn cluster_advice(run: &str) -> impl Fn(&str, bool, &str, &str) -> Option<String> {
+    move |step: &str, failed: bool, reason: &str, _: &str| match reason {
+        "Failed" | "TimedOut" => Some(format!("see what {step:?} wrote: relay logs {run} {step}")),
+        "EvaluationError" | "OutputMissing" => {
+            Some(format!("change the condition of step {step:?}, or what it refers to"))
+        }
+        "Expired" => {
+            Some(format!("answer {step:?} in time next time, or give it more: --approval-timeout"))
+        }
+        ASKING => Some(format!(
+            "answer {step:?}: relay approve {run} {step}, or relay reject {run} {step}"
+        )),
+        "Cancelled" => None,
+        _ if failed => Some(format!("see its pod: relay logs {run} {step}")),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_cause_has_its_own_in_a_cluster() {
+        let advise = cluster_advice("r-1");
+        for (reason, failed, part) in [
+            ("Failed", true, Some("relay logs r-1 build")),
+            ("TimedOut", true, Some("relay logs r-1 build")),
+            ("CouldNotStart", true, Some("see its pod")),
+            ("OutputMissing", false, Some("condition")),
+            ("Expired", false, Some("--approval-timeout")),
+            (ASKING, false, Some("relay reject r-1 build")),
+            ("Cancelled", true, None),
+            ("Rejected", false, None),
+            ("Succeeded", false, None),
+        ] {
+            match (advise("build", failed, reason, ""), part) {
+                (Some(advice), Some(part)) => assert!(advice.contains(part), "{reason}: {advice}"),
+                (advice, part) => assert_eq!(advice.as_deref(), part, "{reason}"),
+            }
+        }
+    }
 
     #[test]
     fn each_cause_has_its_own() {

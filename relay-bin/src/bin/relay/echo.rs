@@ -1,6 +1,6 @@
 //! What is typed while nothing is asked.
 
-use std::io;
+use std::io::{self, Write as _};
 
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use nix::unistd::{getpgrp, tcgetpgrp};
@@ -27,6 +27,29 @@ impl Drop for EchoOff {
         if in_foreground() {
             // There is nobody left to tell that the terminal is gone.
             let _ = tcsetattr(io::stderr(), SetArg::TCSANOW, &self.before);
+        }
+    }
+}
+
+/// The terminal that is typed into, as it was found. Who reads a secret from it may be left in the
+/// midst of that.
+pub(crate) struct Typing {
+    before: Option<Termios>,
+}
+
+impl Typing {
+    pub(crate) fn keep() -> Self {
+        Self { before: tcgetattr(io::stdin()).ok() }
+    }
+
+    /// Leaves the terminal as it was found, on a new line.
+    pub(crate) fn give_up(self) {
+        if let Some(before) = &self.before
+            && tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp())
+        {
+            // There is nobody left to tell that the terminal is gone.
+            let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, before);
+            let _ = writeln!(io::stderr());
         }
     }
 }

@@ -118,27 +118,55 @@ async fn fetch_all(addresses: BTreeSet<String>) -> HashMap<String, Result<String
     futures::stream::iter(fetches).buffer_unordered(PARALLEL).collect().await
 }
 
-/// The steps that name only an image, and no program stands in for it.
+/// The steps that name only an image while no program stands in for it, or one that is not there; and
+/// programs that stand in for nothing.
 pub(crate) fn check_programs(file: &WorkflowFile, images: &[(String, PathBuf)]) -> Vec<Finding> {
-    let known = |image: &str| images.iter().any(|(known, _)| known == image);
-    let bare = file.steps.iter().filter_map(|step| match &step.action {
-        StepAction::Container(container)
-            if container.input.is_empty()
-                && container.input_file.is_none()
-                && container.command.is_none()
-                && !known(&container.image) =>
-        {
-            Some((step, &container.image))
+    let mut findings = Vec::new();
+    let mut used = BTreeSet::new();
+    for step in &file.steps {
+        let StepAction::Container(container) = &step.action else { continue };
+        if !container.runs_image() {
+            continue;
         }
-        _ => None,
-    });
-    bare.map(|(step, image)| {
-        let message = format!(
-            "step {:?} runs what is in the image {image:?}, and there are no images on this \
-             machine; add `--image {image}=PROGRAM`, or give the step an \"input\" or a \"command\"",
-            step.name
-        );
-        Finding::new(Code::NoProgram, step.location, message)
-    })
-    .collect()
+        let image = &container.image;
+        used.insert(image.as_str());
+        // The last one wins.
+        let message = match images.iter().rfind(|(known, _)| known == image) {
+            None => format!(
+                "step {:?} runs what is in the image {image:?}, and there are no images on this \
+                 machine; add `--image {image}=PROGRAM`, or give the step an \"input\" or a \
+                 \"command\"",
+                step.name
+            ),
+            // A step may have its own PATH.
+            Some((_, name)) if !is_path(name) && container.env.contains_key("PATH") => continue,
+            Some((_, program)) => match relay_local::executor::check_program(program) {
+                Ok(()) => continue,
+                Err(error) => format!(
+                    "step {:?} runs what is in the image {image:?}, and what `--image` puts in its \
+                     place cannot be run: {error}",
+                    step.name
+                ),
+            },
+        };
+        findings.push(Finding::new(Code::NoProgram, step.location, message));
+    }
+    for (image, _) in images.iter().filter(|(image, _)| !used.contains(image.as_str())) {
+        let used = match used.len() {
+            0 => "every step has an \"input\" or a \"command\"".to_owned(),
+            _ => format!("they run {}", quoted(&used)),
+        };
+        let message = format!("`--image {image}=…` has no effect: no step runs that image; {used}");
+        findings.push(Finding::new(Code::UnusedImage, Default::default(), message));
+    }
+    findings
+}
+
+fn is_path(program: &Path) -> bool {
+    program.components().count() > 1 || program.is_absolute()
+}
+
+fn quoted(names: &BTreeSet<&str>) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
+    quoted.join(", ")
 }

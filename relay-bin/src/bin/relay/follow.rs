@@ -1,9 +1,11 @@
 //! A run from its first event to its last.
 
 use std::collections::VecDeque;
+use std::io;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use jiff::Timestamp;
 use relay_local::{EngineError, Event, EventKind, Run};
 use tokio::time::MissedTickBehavior;
 
@@ -24,10 +26,12 @@ pub(crate) struct Followed {
     pub(crate) times: Times,
     /// The last event; `None` where the run was left before it came.
     pub(crate) last: Option<Event>,
+    /// Why not all of it could be shown.
+    pub(crate) unwritten: Option<io::Error>,
 }
 
 /// Shows what happens until the run has ended. A signal cancels it, and so does an output that
-/// nobody reads any more; a second signal, or one to quit, does not wait for the steps: `None`.
+/// cannot be written; a second signal, or one to quit, does not wait for the steps: `None`.
 pub(crate) async fn follow(
     run: &mut Run,
     signals: &mut Signals,
@@ -36,13 +40,33 @@ pub(crate) async fn follow(
     asks: bool,
 ) -> Result<Option<Followed>, EngineError> {
     let mut questions = Questions::new(asks);
-    let followed = events(run, signals, &screen, &mut questions, prepared).await;
-    let is_over = matches!(followed, Ok(Some(_)));
+    let mut followed = match events(run, signals, &screen, &mut questions, prepared).await {
+        Ok(Some(followed)) => followed,
+        left => {
+            leave(run.name(), screen).await;
+            return left;
+        }
+    };
     tokio::select! {
-        () = screen.close() => followed,
-        _ = signals.next(), if is_over => Ok(None),
-        () = tokio::time::sleep(PARTING), if !is_over => followed,
+        closed = screen.close() => {
+            followed.unwritten = closed.err();
+            Ok(Some(followed))
+        }
+        _ = signals.next() => Ok(None),
     }
+}
+
+/// Tells programs that this is the end, as far as the reader lets us.
+async fn leave(run: &str, screen: Screen) {
+    let message = "left before all steps had ended".to_owned();
+    let kind = EventKind::Finished { outcome: relay_local::Outcome::Cancelled, message };
+    let last = Event::new(Timestamp::now(), run, kind);
+    let told = async {
+        // Fails where nothing can be shown any more.
+        drop(screen.messages().send(Message::Left(last)).await);
+        screen.close().await
+    };
+    drop(tokio::time::timeout(PARTING, told).await);
 }
 
 async fn events(
@@ -64,13 +88,13 @@ async fn events(
                 Ok(room) => if let Some(message) = pending.pop_front() {
                     room.send(message);
                 },
-                Err(_) => {
-                    pending.clear();
-                    if !std::mem::replace(&mut cancelled, true) {
-                        run.cancel().await?;
-                    }
-                }
+                Err(_) => pending.clear(),
             },
+            // Nothing is shown any more, and that may be all that is ever known.
+            () = screen.messages().closed(), if !cancelled => {
+                cancelled = true;
+                run.cancel().await?;
+            }
             event = next(run), if pending.is_empty() => {
                 let Some(event) = event else { return Ok(Some(followed)) };
                 followed.times.see(&event);

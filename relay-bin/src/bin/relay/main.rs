@@ -1,6 +1,7 @@
 //! The relay command line. Under the name `ni` it is the client that steps use.
 
 mod advice;
+mod cluster;
 mod convert;
 mod dev;
 mod duration;
@@ -24,7 +25,16 @@ mod validate;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use cluster::{Asked, Place, Problem};
+use relay_local::Answer;
+use screen::Terminal;
+
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+/// A step of a workflow is mostly small documents that come and go: the system's allocator takes a
+/// quarter of the time of a long run.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,6 +43,8 @@ Examples:
   relay validate deploy.yaml --explain          when its schedules fire next
   relay convert deploy.yaml | kubectl apply -f -
                                                 the same as custom resources
+  relay apply deploy.yaml && relay workflow run deploy --follow
+                                                the same in a cluster
   relay graph deploy.yaml --format dot | dot -Tsvg > deploy.svg
                                                 draw the steps and what they wait for
   source <(relay completion bash)               complete commands with the tab key";
@@ -52,7 +64,44 @@ Examples:
 On a terminal the steps are drawn below the log. Elsewhere, and where NO_COLOR, TERM=dumb or CI
 asks for it, there are lines only: the log on standard output, the summary on standard error.";
 
-/// Run workflows: on this machine, with no cluster.
+const APPLY_EXAMPLES: &str = "\
+Examples:
+  relay apply deploy.yaml                       the workflow, its triggers, and a tenant
+  relay apply deploy.yaml --tenant acme -n prod for a tenant that is there
+  relay apply resources.yaml -x staging         resources as they are written";
+
+const LAUNCH_EXAMPLES: &str = "\
+Examples:
+  relay workflow run deploy -p environment=test
+  relay workflow run deploy --parameter-json 'regions=[\"eu\", \"us\"]' --wait
+  relay workflow run deploy --follow --out json | jq -c 'select(.event == \"failed\")'";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  relay status                        all runs of the namespace, the latest first
+  relay status deploy-x7k2p           the steps of one, and what it waits for
+  relay status --out json | jq -r '.[] | select(.state == \"running\") | .run'";
+
+const LOGS_EXAMPLES: &str = "\
+Examples:
+  relay logs deploy-x7k2p             all steps
+  relay logs deploy-x7k2p build       one step
+  relay logs deploy-x7k2p -f          as they come, until the run has ended";
+
+const ANSWER_EXAMPLES: &str = "\
+Examples:
+  relay approve deploy-x7k2p gate
+  relay reject deploy-x7k2p gate -n prod";
+
+const CANCEL_EXAMPLES: &str = "\
+Examples:
+  relay cancel deploy-x7k2p";
+
+const CRDS_EXAMPLES: &str = "\
+Examples:
+  relay crds | kubectl apply --server-side -f -";
+
+/// Run workflows: on this machine with no cluster, or in one.
 #[derive(Debug, Parser)]
 #[command(name = "relay", version, after_help = EXAMPLES)]
 struct Arguments {
@@ -60,6 +109,8 @@ struct Arguments {
     command: Command,
     #[command(flatten)]
     globals: Globals,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// What may be said to every command.
@@ -74,6 +125,13 @@ struct Globals {
     /// Tell what the engine does, on standard error
     #[arg(short, long, global = true)]
     debug: bool,
+}
+
+impl Globals {
+    /// Whether the engine talks on standard error.
+    fn talks(self) -> bool {
+        self.debug || std::env::var_os("RELAY_LOG").is_some()
+    }
 }
 
 /// How to print.
@@ -123,6 +181,39 @@ enum Command {
     /// Shows the value, what of it could not be resolved, and where an error sits; secrets are
     /// hidden. Exit codes: 0 complete, 1 an error, 2 something cannot be read, 3 incomplete.
     Eval(Box<eval::Options>),
+    /// Put a workflow file, or resources, into a cluster
+    ///
+    /// The file is converted and applied on the server. A workflow file without `--tenant` gets a
+    /// tenant of its own name, whose runs are in the same namespace. Exit codes: 0 applied, 1 errors
+    /// in the file or from the cluster, 2 the file cannot be read.
+    #[command(after_help = APPLY_EXAMPLES)]
+    Apply(cluster::Apply),
+    /// Run a workflow of a cluster
+    #[command(subcommand)]
+    Workflow(Workflow),
+    /// Show the runs of a cluster, or one of them
+    #[command(alias = "list", after_help = STATUS_EXAMPLES)]
+    Status(cluster::Status),
+    /// Print what the steps of a run in a cluster wrote
+    ///
+    /// Each line stands behind the name of its step, in the order of the steps; with `--follow` as
+    /// they come.
+    #[command(after_help = LOGS_EXAMPLES)]
+    Logs(cluster::Logs),
+    /// Accept an approval of a run in a cluster
+    #[command(after_help = ANSWER_EXAMPLES)]
+    Approve(cluster::Step),
+    /// Reject an approval of a run in a cluster
+    #[command(after_help = ANSWER_EXAMPLES)]
+    Reject(cluster::Step),
+    /// End a run in a cluster
+    ///
+    /// Its steps are stopped, and it cannot be taken up again.
+    #[command(after_help = CANCEL_EXAMPLES)]
+    Cancel(cluster::Target),
+    /// Print the definitions of all custom resources, for `kubectl apply -f -`
+    #[command(after_help = CRDS_EXAMPLES)]
+    Crds,
     /// Print a script with which a shell completes commands
     Completion {
         /// The shell
@@ -130,9 +221,6 @@ enum Command {
     },
     /// Print the version
     Version,
-    /// Older names of `run` and `validate`
-    #[command(subcommand, hide = true)]
-    Workflow(Workflow),
     /// For those who write steps
     #[command(subcommand)]
     Dev(Dev),
@@ -142,7 +230,14 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum Workflow {
+    /// Run a workflow of a cluster
+    ///
+    /// Creates a Run and prints its name. Exit codes: 0 created, 2 nothing was started; with `--wait`
+    /// and `--follow` those of `relay run`. Whoever stops waiting does not end the run (130).
+    #[command(after_help = LAUNCH_EXAMPLES)]
+    Run(cluster::Launch),
     /// Check workflow files: `relay validate`
+    #[command(hide = true)]
     Validate(validate::Options),
     #[command(flatten)]
     Old(old::Verb),
@@ -181,7 +276,7 @@ fn main() -> ExitCode {
 }
 
 async fn relay() -> u8 {
-    let Arguments { command, globals } = Arguments::parse();
+    let Arguments { command, globals, place } = Arguments::parse();
     start_log(globals.debug);
     // Each step needs a few open files; where the limit cannot be raised fewer run at a time.
     if let Err(error) = relay_local::executor::raise_open_file_limit() {
@@ -190,7 +285,7 @@ async fn relay() -> u8 {
     let out = globals.out;
     match command {
         Command::Run(options) | Command::Dev(Dev::Workflow(DevWorkflow::Run(options))) => {
-            run::run(&options, globals).await
+            run::run(options.into(), globals).await
         }
         Command::Validate(options) | Command::Workflow(Workflow::Validate(options)) => {
             validate::validate(&options, out)
@@ -198,12 +293,60 @@ async fn relay() -> u8 {
         Command::Convert(options) => convert::convert(&options, out).await,
         Command::Graph { file, format } => graph::graph(&file, format, out),
         Command::Eval(options) => eval::eval(&options, out).await,
+        Command::Apply(_)
+        | Command::Workflow(Workflow::Run(_))
+        | Command::Status(_)
+        | Command::Logs(_)
+        | Command::Approve(_)
+        | Command::Reject(_)
+        | Command::Cancel(_) => in_cluster(&command, &place, globals).await,
+        Command::Crds => cluster::crds(out),
         Command::Dev(Dev::Metadata(options)) => dev::metadata(&options).await,
         Command::Completion { shell } => print::completion(shell, &Arguments::command()),
         Command::Version => print::version(out),
         Command::Workflow(Workflow::Old(verb)) => verb.refuse(),
         Command::Old(noun) => noun.refuse(),
     }
+}
+
+/// Carries out a command that speaks to a cluster; the exit code.
+async fn in_cluster(command: &Command, place: &Place, globals: Globals) -> u8 {
+    match speak(command, place, globals).await {
+        Ok(code) => code,
+        Err(problem) => {
+            print::error(&problem.to_string());
+            1
+        }
+    }
+}
+
+async fn speak(command: &Command, place: &Place, globals: Globals) -> Result<u8, Problem> {
+    let cluster = place.connect().await?;
+    let (out, mut stdout) = (globals.out, std::io::stdout());
+    let printed = match command {
+        Command::Apply(options) => return cluster::apply(&cluster, options, out).await,
+        Command::Workflow(Workflow::Run(options)) => {
+            return Ok(cluster::launch(&cluster, options, globals).await);
+        }
+        Command::Logs(options) => return cluster::logs(&cluster, options, globals).await,
+        Command::Status(options) => {
+            let paint = Terminal::detect(out, globals.talks()).stdout;
+            cluster::status(&cluster, options, out, paint, &mut stdout).await?
+        }
+        Command::Approve(step) => {
+            let asked = Asked::Answer(Answer::Approved, step);
+            cluster::ask(&cluster, asked, out, &mut stdout).await?
+        }
+        Command::Reject(step) => {
+            let asked = Asked::Answer(Answer::Rejected, step);
+            cluster::ask(&cluster, asked, out, &mut stdout).await?
+        }
+        Command::Cancel(target) => {
+            cluster::ask(&cluster, Asked::Cancel(target), out, &mut stdout).await?
+        }
+        _ => Ok(()),
+    };
+    Ok(print::printed(printed))
 }
 
 /// What the engine says of itself goes to standard error where `RELAY_LOG` or `--debug` asks for it.

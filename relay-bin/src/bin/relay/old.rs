@@ -57,17 +57,14 @@ impl Noun {
             "a run shows its events as it goes: relay run FILE, with --out json for programs";
         let (name, instead) = match self {
             Self::Auth(_) => {
-                ("auth", "there is nothing to log in to: relay run FILE runs on this machine")
+                ("auth", "a kubeconfig gives access to a cluster, and relay run FILE needs none")
             }
-            Self::Tokens(_) => (
-                "tokens",
-                "there is nothing that needs a token: relay run FILE runs on this machine",
-            ),
+            Self::Tokens(_) => {
+                ("tokens", "a kubeconfig gives access to a cluster, and relay run FILE needs none")
+            }
             Self::Notifications(_) => ("notifications", watch),
             Self::Subscriptions(_) => ("subscriptions", watch),
-            Self::Context(_) => {
-                ("context", "relay run FILE runs on this machine, with no context to choose")
-            }
+            Self::Context(_) => ("context", "--context NAME chooses among those of the kubeconfig"),
             Self::Config(_) => ("config", "flags say it: --out, --yes, --debug"),
         };
         refuse(name, instead)
@@ -79,12 +76,15 @@ impl Verb {
     pub(crate) fn refuse(&self) -> u8 {
         let keep =
             "keep workflow files under version control, and use them as they are: relay run FILE";
+        let apply = "relay apply FILE puts a workflow into a cluster";
         let (name, instead) = match self {
-            Self::Save(_) => ("workflow save", keep),
-            Self::Add(_) => ("workflow add", keep),
-            Self::Replace(_) => ("workflow replace", keep),
-            Self::Delete(_) => ("workflow delete", keep),
-            Self::List(_) => ("workflow list", keep),
+            Self::Save(_) => ("workflow save", apply),
+            Self::Add(_) => ("workflow add", apply),
+            Self::Replace(_) => ("workflow replace", apply),
+            Self::Delete(_) => {
+                ("workflow delete", "in a cluster: kubectl delete workflows.relay.sh NAME")
+            }
+            Self::List(_) => ("workflow list", "in a cluster: kubectl get workflows.relay.sh"),
             Self::Download(_) => ("workflow download", keep),
         };
         refuse(name, instead)

@@ -1,5 +1,8 @@
 //! What is shown of a workflow that runs.
 
+use relay_core::Value;
+use relay_model::annotation;
+use relay_model::v1beta1::{Run, Workflow};
 use relay_model::workflow_file::{StepAction, WorkflowFile};
 
 /// What is shown of a workflow that runs.
@@ -33,6 +36,35 @@ impl Outline {
                 .then(|| step.description.clone().unwrap_or_default()),
         });
         Self { file, steps: steps.collect() }
+    }
+
+    /// Of a workflow in a cluster.
+    pub(crate) fn of_workflow(workflow: &Workflow) -> Self {
+        let annotations = workflow.metadata.annotations.as_ref();
+        let descriptions = annotations.and_then(|known| known.get(annotation::STEP_DESCRIPTIONS));
+        let descriptions = descriptions.and_then(|text| Value::from_json(text).ok());
+        let description = |name: &str| descriptions.as_ref()?.get(name)?.as_str();
+        let steps = workflow.spec.steps.iter().map(|step| Step {
+            name: step.name.clone(),
+            waits_for: step.depends_on.clone(),
+            line: 0,
+            question: step
+                .is_approval()
+                .then(|| description(&step.name).unwrap_or_default().to_owned()),
+        });
+        Self { file: String::new(), steps: steps.collect() }
+    }
+
+    /// Of a run whose workflow is gone.
+    pub(crate) fn of_status(run: &Run) -> Self {
+        let steps = run.status.iter().flat_map(|status| &status.steps);
+        let steps = steps.map(|step| Step {
+            name: step.name.clone(),
+            waits_for: Vec::new(),
+            line: 0,
+            question: None,
+        });
+        Self { file: String::new(), steps: steps.collect() }
     }
 
     fn step(&self, name: &str) -> Option<&Step> {

@@ -27,6 +27,8 @@ pub(crate) struct Prepared {
 pub(crate) enum Unprepared {
     Message(String),
     Findings(String, Vec<Finding>),
+    /// Who was to type a secret asked for the end instead.
+    Interrupted,
 }
 
 /// Reads everything; the warnings of the file come along.
@@ -39,7 +41,7 @@ pub(crate) async fn prepare(
         let message = format!("{both:?} is to be approved and rejected at the same time");
         return Err(Unprepared::Message(message));
     }
-    let secrets = secrets(options).map_err(Unprepared::Message)?;
+    let secrets = secrets(options)?;
     let checked = files::read(options.file()).map_err(Unprepared::Message)?;
     let mut findings = checked.parsed.findings;
     let mut ready = None;
@@ -93,20 +95,22 @@ fn prepared(
 }
 
 /// The values file, and secrets that are typed or read a line each from standard input.
-fn secrets(options: &Options) -> Result<MemorySecrets, String> {
+fn secrets(options: &Options) -> Result<MemorySecrets, Unprepared> {
     let mut secrets = MemorySecrets::default();
     if let Some(path) = &options.values {
         let name = path.display();
         let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("cannot read {name}: {error}"))?;
+            .map_err(|error| Unprepared::Message(format!("cannot read {name}: {error}")))?;
         secrets = MemorySecrets::from_yaml(&text).map_err(|problems| {
             let lines: Vec<_> = problems.iter().map(|p| format!("{name}:{p}")).collect();
-            lines.join("\n       ")
+            Unprepared::Message(lines.join("\n       "))
         })?;
     }
     for secret in &options.secrets {
-        let text = read_secret(secret)
-            .map_err(|error| format!("cannot read the secret {secret:?}: {error}"))?;
+        let text = read_secret(secret).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => Unprepared::Interrupted,
+            _ => Unprepared::Message(format!("cannot read the secret {secret:?}: {error}")),
+        })?;
         secrets = secrets.with_secret(secret, text.into());
     }
     Ok(secrets)

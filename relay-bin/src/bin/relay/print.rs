@@ -1,6 +1,6 @@
 //! What people and programs see.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 
 use relay_local::{Event, EventKind, Stream};
 use relay_model::workflow_file::{Finding, Level};
@@ -15,17 +15,38 @@ pub(crate) fn error(message: &str) {
     let _ = writeln!(io::stderr(), "error: {message}");
 }
 
+/// Tells that standard output could not be written; the exit code. Nobody is told who has stopped
+/// reading.
+pub(crate) fn unwritten(problem: Option<io::Error>) -> Option<u8> {
+    let problem = problem.filter(|problem| problem.kind() != ErrorKind::BrokenPipe)?;
+    error(&format!("standard output could not be written: {problem}"));
+    Some(1)
+}
+
+/// Something good to know, past what programs read.
+pub(crate) fn note(message: &str) {
+    // As above.
+    let _ = writeln!(io::stderr(), "{message}");
+}
+
 /// The script with which a shell completes commands; the exit code. Commands that help does not
 /// show are not completed either.
 pub(crate) fn completion(shell: clap_complete::Shell, command: &clap::Command) -> u8 {
-    let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
-    let mut command = clap::Command::new("relay")
-        .version(env!("CARGO_PKG_VERSION"))
-        .args(command.get_arguments())
-        .subcommands(shown);
+    let mut command = shown(command).version(env!("CARGO_PKG_VERSION"));
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "relay", &mut script);
     printed(io::stdout().write_all(&script))
+}
+
+/// A command as help shows it.
+fn shown(command: &clap::Command) -> clap::Command {
+    let below = command.get_subcommands().filter(|command| !command.is_hide_set());
+    let name = command.get_name().to_owned();
+    let about = command.get_about().cloned().unwrap_or_default();
+    clap::Command::new(name)
+        .about(about)
+        .args(command.get_arguments())
+        .subcommands(below.map(shown))
 }
 
 /// The version; the exit code.
@@ -38,7 +59,8 @@ pub(crate) fn version(out: Out) -> u8 {
     printed(writeln!(io::stdout(), "{line}"))
 }
 
-fn printed(written: io::Result<()>) -> u8 {
+/// The exit code of a command that only prints.
+pub(crate) fn printed(written: io::Result<()>) -> u8 {
     match written {
         Ok(()) => 0,
         Err(problem) => {

@@ -1,13 +1,18 @@
 //! `relay run`.
 
-use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use relay_core::Value;
-use relay_local::{Engine, EngineError, Event, EventKind};
+use relay_local::{Engine, EngineError, Event, EventKind, Phase};
+use relay_model::workflow_file::Finding;
+use tokio::sync::oneshot;
 
+use crate::advice::advice;
+use crate::echo::Typing;
 use crate::follow::{Followed, follow};
 use crate::preparation::{Prepared, Unprepared, prepare};
 use crate::screen::{Screen, Terminal};
@@ -17,7 +22,8 @@ use crate::{Globals, Out, print, summary};
 
 /// Nothing was started.
 const NOT_STARTED: u8 = 2;
-/// A second signal, or one to quit, came before the steps had ended.
+/// A signal came before anything was started, or a second one, or one to quit, before the steps had
+/// ended.
 const CANCELLED: u8 = 130;
 
 /// What `relay run` is told.
@@ -73,14 +79,14 @@ impl Options {
     }
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write NAME=VALUE; the value may be empty".to_owned()),
     }
 }
 
-fn json_pair(text: &str) -> Result<(String, Value), String> {
+pub(crate) fn json_pair(text: &str) -> Result<(String, Value), String> {
     let (name, json) = pair(text)?;
     let value = Value::from_json(&json).map_err(|error| format!("not JSON: {error}"))?;
     Ok((name, value))
@@ -97,7 +103,7 @@ fn program(text: &str) -> Result<(String, PathBuf), String> {
 }
 
 /// How long something may take.
-fn limit(text: &str) -> Result<SignedDuration, String> {
+pub(crate) fn limit(text: &str) -> Result<SignedDuration, String> {
     let limit = duration(text)?;
     if limit.is_positive() {
         return Ok(limit);
@@ -106,7 +112,7 @@ fn limit(text: &str) -> Result<SignedDuration, String> {
 }
 
 /// How long something is waited for, which may be not at all.
-fn wait(text: &str) -> Result<SignedDuration, String> {
+pub(crate) fn wait(text: &str) -> Result<SignedDuration, String> {
     let wait = duration(text)?;
     if wait.is_negative() {
         return Err("it must not be negative; 0s does not wait at all".to_owned());
@@ -119,9 +125,19 @@ fn duration(text: &str) -> Result<SignedDuration, String> {
 }
 
 /// Runs a file; the exit code.
-pub(crate) async fn run(options: &Options, globals: Globals) -> u8 {
+pub(crate) async fn run(options: Arc<Options>, globals: Globals) -> u8 {
+    // From here on a signal ends what was started, and not just this program.
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return failed(&error),
+    };
+    let typing = Typing::keep();
+    let prepared = tokio::select! {
+        prepared = prepare_apart(Arc::clone(&options), globals.yes) => prepared,
+        _ = signals.next() => Err(Unprepared::Interrupted),
+    };
     let out = globals.out;
-    let (prepared, warnings) = match prepare(options, globals.yes).await {
+    let (prepared, warnings) = match prepared {
         Ok(prepared) => prepared,
         Err(unprepared) => {
             match unprepared {
@@ -130,6 +146,10 @@ pub(crate) async fn run(options: &Options, globals: Globals) -> u8 {
                     // There is nobody left to tell that nobody reads.
                     let _ = print::run_findings(&file, &findings, out);
                 }
+                Unprepared::Interrupted => {
+                    typing.give_up();
+                    return CANCELLED;
+                }
             }
             return NOT_STARTED;
         }
@@ -137,29 +157,55 @@ pub(crate) async fn run(options: &Options, globals: Globals) -> u8 {
     let file = options.file().display().to_string();
     let _ = print::run_findings(&file, &warnings, out);
     if prepared.outline.steps.is_empty() {
-        let _ = match out {
-            Out::Text => writeln!(io::stderr(), "nothing to do: the workflow has no steps"),
+        let written = match out {
+            Out::Text => {
+                // There is nobody left to tell that standard error is gone.
+                let _ = writeln!(io::stderr(), "nothing to do: the workflow has no steps");
+                Ok(())
+            }
             Out::Json => writeln!(io::stdout(), "{}", summary::nothing_to_do(Timestamp::now())),
         };
-        return 0;
+        return print::unwritten(written.err()).unwrap_or(0);
     }
-    match carry_out(prepared, options, globals).await {
-        Ok(code) => code,
-        Err(error) => {
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-            print::error(&format!("{error}{}", cause.unwrap_or_default()));
-            match error {
-                EngineError::Lost => 1,
-                _ => NOT_STARTED,
-            }
-        }
+    let done = carry_out(prepared, &options, globals, &mut signals).await;
+    done.unwrap_or_else(|error| failed(&error))
+}
+
+/// Tells an error of the engine; the exit code.
+fn failed(error: &EngineError) -> u8 {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    print::error(&format!("{error}{}", cause.unwrap_or_default()));
+    match error {
+        EngineError::Lost => 1,
+        _ => NOT_STARTED,
     }
+}
+
+/// Prepares on a thread of its own: files and what is typed may be waited for in ways that cannot be
+/// given up, and must not hold up the answer to a signal.
+async fn prepare_apart(
+    options: Arc<Options>,
+    yes: bool,
+) -> Result<(Prepared, Vec<Finding>), Unprepared> {
+    let (done, prepared) = oneshot::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let prepared = match runtime {
+            Ok(runtime) => runtime.block_on(prepare(&options, yes)),
+            Err(error) => Err(Unprepared::Message(format!("could not start: {error}"))),
+        };
+        // Fails when nobody waits any more.
+        drop(done.send(prepared));
+    });
+    let lost = |_| Err(Unprepared::Message("the preparation was lost".to_owned()));
+    prepared.await.unwrap_or_else(lost)
 }
 
 async fn carry_out(
     prepared: Prepared,
     options: &Options,
     globals: Globals,
+    signals: &mut Signals,
 ) -> Result<u8, EngineError> {
     let out = globals.out;
     let ni = std::env::current_exe().map_err(|source| EngineError::Machine {
@@ -170,33 +216,28 @@ async fn carry_out(
     for (image, program) in &options.images {
         engine = engine.with_image(image, program);
     }
-    // From here on a signal ends what was started, and not just this program.
-    let mut signals = Signals::new()?;
+    // Dropped after the run.
+    let adoption = relay_local::executor::adopt_orphans();
+    if let Err(error) = &adoption {
+        tracing::warn!(%error, "a process that leaves its step will outlive it");
+    }
     let mut run = engine.start(prepared.submission.clone()).await?;
     let name = run.name().to_owned();
-    let talks = globals.debug || std::env::var_os("RELAY_LOG").is_some();
-    let terminal = Terminal::detect(out, talks);
+    let terminal = Terminal::detect(out, globals.talks());
     let screen = Screen::new(&prepared.outline, out, terminal);
-    let followed = follow(&mut run, &mut signals, screen, &prepared, options.asks()).await?;
-    let Some(Followed { times, last }) = followed else { return Ok(CANCELLED) };
+    let followed = follow(&mut run, signals, screen, &prepared, options.asks()).await?;
+    let Some(Followed { times, last, unwritten }) = followed else { return Ok(CANCELLED) };
     let finished = run.finish().await?;
     let (outcome, status) = (finished.outcome, &finished.status);
-    let summary = Summary { outcome, status, times: &times };
-    // There is nobody left to tell that nobody reads.
-    let _ = match out {
-        Out::Text => {
-            let stderr = &mut BufWriter::new(io::stderr().lock());
-            summary
-                .text(&name, &prepared.outline, terminal.stderr, stderr)
-                .and_then(|()| stderr.flush())
-        }
-        Out::Json => {
-            let message = String::new();
-            let last = last.unwrap_or_else(|| {
-                Event::new(Timestamp::now(), name, EventKind::Finished { outcome, message })
-            });
-            writeln!(io::stdout().lock(), "{}", summary.json(print::event_json(&last)))
-        }
+    let summary = Summary { phase: Phase::Ended(outcome), status, times: &times };
+    let message = String::new();
+    let last = last.unwrap_or_else(|| {
+        Event::new(Timestamp::now(), name.as_str(), EventKind::Finished { outcome, message })
+    });
+    let advice = |step: &str, failed: bool, reason: &str, message: &str| {
+        advice(step, failed, reason, message, &prepared.outline.place(step))
     };
-    Ok(outcome.exit_code())
+    let last = print::event_json(&last);
+    let written = summary.print(&name, &advice, terminal.stderr, out, last);
+    Ok(print::unwritten(unwritten.or(written.err())).unwrap_or(outcome.exit_code()))
 }

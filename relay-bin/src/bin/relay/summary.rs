@@ -1,19 +1,21 @@
 //! What became of a run.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use console::measure_text_width;
 use jiff::{SignedDuration, Timestamp};
-use relay_local::{Event, Outcome};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use relay_local::{Event, Outcome, Phase};
 use relay_model::v1beta1::{Condition, OutputStatus, RunStatus, StepStatus};
 use serde_json::{Value, json};
 
-use crate::advice::advice;
 use crate::duration::short;
-use crate::outline::Outline;
 use crate::screen::{Paint, one_line};
+use crate::{Out, print};
 
+/// The reason for which a step goes on that waits for an answer.
+pub(crate) const ASKING: &str = "WaitingForApproval";
 /// What stands in the place of an output that is to be kept out of sight.
 const MASK: &str = "***";
 /// The longest value that is shown to people in full, in characters.
@@ -40,7 +42,19 @@ impl Times {
         }
     }
 
-    fn run(&self) -> Option<SignedDuration> {
+    /// The times that a status has, where no events were seen; what goes on has lasted until now.
+    pub(crate) fn of(status: &RunStatus, now: Timestamp) -> Self {
+        let span = |start: &Option<Time>, end: &Option<Time>| {
+            let start = start.as_ref()?.0;
+            Some((start, end.as_ref().map_or(now.max(start), |end| end.0)))
+        };
+        let steps = status.steps.iter().filter_map(|step| {
+            Some((step.name.clone(), span(&step.start_time, &step.completion_time)?))
+        });
+        Self { steps: steps.collect(), run: span(&status.start_time, &status.completion_time) }
+    }
+
+    pub(crate) fn run(&self) -> Option<SignedDuration> {
         self.run.map(|(start, end)| end.duration_since(start))
     }
 
@@ -49,28 +63,41 @@ impl Times {
     }
 }
 
-/// How a step ended.
+/// Where a step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
+enum State {
+    Waiting,
+    Asking,
+    Running,
     Succeeded,
     Failed,
     Skipped,
 }
 
-impl Ending {
-    fn of(step: &StepStatus) -> Self {
+impl State {
+    /// Of a run that has ended no step goes on.
+    fn of(step: &StepStatus, run_has_ended: bool) -> Self {
         let is = |kind| step.condition(kind).is_some_and(Condition::is_true);
+        let has_ended = run_has_ended || is("Completed");
         if is("Skipped") {
             Self::Skipped
         } else if is("Succeeded") {
             Self::Succeeded
-        } else {
+        } else if has_ended {
             Self::Failed
+        } else if step.waits_for_approval() {
+            Self::Asking
+        } else if step.start_time.is_some() {
+            Self::Running
+        } else {
+            Self::Waiting
         }
     }
 
     fn as_str(self) -> &'static str {
         match self {
+            Self::Waiting | Self::Asking => "waiting",
+            Self::Running => "running",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Skipped => "skipped",
@@ -82,15 +109,20 @@ impl Ending {
         match self {
             Self::Succeeded => paint.good(word),
             Self::Failed => paint.bad(word),
-            Self::Skipped => paint.dim(word),
+            Self::Waiting | Self::Skipped => paint.dim(word),
+            Self::Asking => paint.attention(word),
+            Self::Running => paint.active(word),
         }
     }
 }
 
-/// What became of a run.
-#[derive(Clone, Copy, Debug)]
+/// What to do about a step: of its name, whether it failed, a word that says why, and a sentence.
+pub(crate) type Advise<'a> = dyn Fn(&str, bool, &str, &str) -> Option<String> + 'a;
+
+/// What became of a run, or has become so far.
+#[derive(Clone, Debug)]
 pub(crate) struct Summary<'s> {
-    pub(crate) outcome: Outcome,
+    pub(crate) phase: Phase,
     pub(crate) status: &'s RunStatus,
     pub(crate) times: &'s Times,
 }
@@ -101,19 +133,19 @@ impl Summary<'_> {
     pub(crate) fn text(
         &self,
         run: &str,
-        outline: &Outline,
+        advise: &Advise<'_>,
         paint: Paint,
         out: &mut dyn Write,
     ) -> io::Result<()> {
-        let Self { outcome, status, times } = self;
+        let Self { phase, status, times } = self;
         let width = status.steps.iter().map(|step| measure_text_width(&step.name)).max();
         let width = width.unwrap_or_default();
         writeln!(out)?;
         for step in &status.steps {
             let filler = width.saturating_sub(measure_text_width(&step.name));
-            let (ending, detail) = result(step, times);
-            let (ending, detail) = (ending.painted(paint), one_line(&detail));
-            let line = format!("{}{:filler$}  {ending}  {detail}", step.name, "");
+            let (state, detail) = self.result(step);
+            let (state, detail) = (state.painted(paint), one_line(&detail));
+            let line = format!("{}{:filler$}  {state}  {detail}", step.name, "");
             writeln!(out, "{}", line.trim_end())?;
             for output in &step.outputs {
                 let text = format!("{} = {}", one_line(&output.name), shown(output));
@@ -122,22 +154,67 @@ impl Summary<'_> {
         }
         let took = times.run().map(|took| format!(" in {}", short(took))).unwrap_or_default();
         let succeeded = status.condition("Succeeded");
-        let why = succeeded.and_then(|condition| condition.message.as_deref());
+        let why = match phase {
+            Phase::Waiting { message, .. } => Some(message.as_str()),
+            Phase::Pending => Some("no operator has taken it up yet"),
+            _ => succeeded.and_then(|condition| condition.message.as_deref()),
+        };
+        let why = why.filter(|message| !message.is_empty());
         let why = why.map(|message| format!(" ({})", one_line(message))).unwrap_or_default();
-        let word = match outcome {
-            Outcome::Succeeded => paint.good(outcome),
-            Outcome::Failed => paint.bad(outcome),
-            _ => paint.attention(outcome),
+        let word = match phase {
+            Phase::Ended(Outcome::Succeeded) => paint.good(phase),
+            Phase::Ended(Outcome::Failed) => paint.bad(phase),
+            Phase::Running => paint.active(phase),
+            _ => paint.attention(phase),
         };
         writeln!(out, "run {run} {word}{took}{why}")?;
         let advised = status.steps.iter().filter_map(|step| {
             let (reason, message) = cause(step);
-            let failed = Ending::of(step) == Ending::Failed;
-            advice(&step.name, failed, reason, message, &outline.place(&step.name))
+            match self.state(step) {
+                State::Asking => advise(&step.name, false, ASKING, ""),
+                state => advise(&step.name, state == State::Failed, reason, message),
+            }
         });
         for advice in advised.take(ADVISED) {
             writeln!(out, "{} {}", paint.attention("next:"), one_line(&advice))?;
         }
+        Ok(())
+    }
+
+    fn state(&self, step: &StepStatus) -> State {
+        State::of(step, self.phase.outcome().is_some())
+    }
+
+    fn result(&self, step: &StepStatus) -> (State, String) {
+        let state = self.state(step);
+        let took = self.times.step(&step.name).map(short).unwrap_or_default();
+        let (reason, message) = cause(step);
+        let detail = match state {
+            State::Waiting => String::new(),
+            State::Asking => "waits for an answer".to_owned(),
+            State::Succeeded | State::Running => took,
+            State::Failed => format!("{took}  {message}").trim_start().to_owned(),
+            State::Skipped if message.is_empty() => reason.to_owned(),
+            State::Skipped => message.to_owned(),
+        };
+        (state, detail)
+    }
+
+    /// Prints it at the end of a run: for people on standard error, for programs as the last event.
+    pub(crate) fn print(
+        &self,
+        run: &str,
+        advise: &Advise<'_>,
+        paint: Paint,
+        out: Out,
+        last: Value,
+    ) -> io::Result<()> {
+        if out == Out::Json {
+            return writeln!(io::stdout().lock(), "{}", self.json(last));
+        }
+        let mut stderr = BufWriter::new(io::stderr().lock());
+        // There is nobody left to tell that standard error is gone.
+        let _ = self.text(run, advise, paint, &mut stderr).and_then(|()| stderr.flush());
         Ok(())
     }
 
@@ -148,7 +225,7 @@ impl Summary<'_> {
             let (reason, message) = cause(step);
             json!({
                 "name": step.name,
-                "state": Ending::of(step).as_str(),
+                "state": self.state(step).as_str(),
                 "reason": reason,
                 "message": message,
                 "durationMs": times.step(&step.name).map(milliseconds).unwrap_or_default(),
@@ -176,6 +253,16 @@ pub(crate) fn nothing_to_do(time: Timestamp) -> Value {
     })
 }
 
+/// The last event of a run that was left before it had ended, for programs: what became of its steps
+/// nobody waited for.
+pub(crate) fn left(event: &Event) -> Value {
+    let mut last = print::event_json(event);
+    if let Value::Object(members) = &mut last {
+        members.insert("steps".to_owned(), json!([]));
+    }
+    last
+}
+
 fn milliseconds(duration: SignedDuration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or_default()
 }
@@ -185,19 +272,6 @@ fn output_json(output: &OutputStatus) -> Value {
         return json!({"name": output.name, "sensitive": true, "value": MASK});
     }
     json!(output)
-}
-
-fn result(step: &StepStatus, times: &Times) -> (Ending, String) {
-    let ending = Ending::of(step);
-    let took = times.step(&step.name).map(short).unwrap_or_default();
-    let (reason, message) = cause(step);
-    let detail = match ending {
-        Ending::Succeeded => took,
-        Ending::Failed => format!("{took}  {message}").trim_start().to_owned(),
-        Ending::Skipped if message.is_empty() => reason.to_owned(),
-        Ending::Skipped => message.to_owned(),
-    };
-    (ending, detail)
 }
 
 /// Why a step ended as it did: a word and a sentence.

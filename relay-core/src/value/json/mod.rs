@@ -118,7 +118,10 @@ impl Value {
     /// arithmetic make, become null; see [`Value::first_unencodable`].
     #[must_use]
     pub fn to_json(&self) -> String {
-        let mut out = String::new();
+        let mut out = String::with_capacity(match self {
+            Self::List(_) | Self::Map(_) => 256,
+            _ => 0,
+        });
         self.write_json(Strings::Transfer, &mut out);
         out
     }
@@ -276,20 +279,34 @@ fn write_string(text: &str, out: &mut String) {
     out.push('"');
 }
 
+/// Copies what needs no escape in runs: that is nearly all of it.
 fn write_escaped(text: &str, out: &mut String) {
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(may_need_escape) {
+        // The position is that of a first byte, never one inside of a character.
+        let (plain, special) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        out.push_str(plain);
+        let mut chars = special.chars();
+        match chars.next() {
+            Some('"') => out.push_str("\\\""),
+            Some('\\') => out.push_str("\\\\"),
+            Some('\n') => out.push_str("\\n"),
+            Some('\r') => out.push_str("\\r"),
+            Some('\t') => out.push_str("\\t"),
+            Some(c @ ('<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}')) => {
                 let _ = write!(out, "\\u{:04x}", u32::from(c));
             }
-            c => out.push(c),
+            Some(c) => out.push(c),
+            None => {}
         }
+        rest = chars.as_str();
     }
+    out.push_str(rest);
+}
+
+/// Whether a character that begins with this byte may need one: `0xe2` begins U+2028 and U+2029.
+fn may_need_escape(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | 0..=0x1f | 0xe2)
 }
 
 #[cfg(test)]
@@ -304,6 +321,8 @@ mod tests {
             (r#"{"b": 1, "a": {"c": []}, "b": 2}"#, r#"{"a":{"c":[]},"b":2}"#),
             (r#""\u00e5\ud83d\ude00\ud83d\n""#, "\"å😀\u{fffd}\\n\""),
             (r#""a<b>&""#, r#""a\u003cb\u003e\u0026""#),
+            ("\"\u{2028}a\u{2029}€\u{2027}å\"", "\"\\u2028a\\u2029€\u{2027}å\""),
+            (r#""\"\\\t\r\u0001/""#, r#""\"\\\t\r\u0001/""#),
             (r#""nul\u0000""#, r#"{"$encoding":"base64","data":"bnVsAA=="}"#),
             ("18446744073709551615", "18446744073709551615"),
         ] {

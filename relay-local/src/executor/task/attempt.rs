@@ -252,6 +252,7 @@ impl Attempt<'_> {
             .envs(variables.copied())
             .working_dir(workspace)
             .path_first(&self.runtime.tools_dir)
+            .marked(&self.identity.uid)
             .grace(self.runtime.grace);
         if let Some(url) = url {
             let url = url.expose_secret();

@@ -122,6 +122,9 @@ pub(super) fn read(documents: &[Node], findings: &mut Findings) -> Option<Workfl
     file.triggers =
         triggers.filter_map(|object| trigger::read(object, started, findings)).collect();
     file.holds_resources = true;
+    if !findings.has_errors() {
+        file.documents = objects.iter().map(|object| findings.tree(object.node)).collect();
+    }
     Some(file)
 }
 

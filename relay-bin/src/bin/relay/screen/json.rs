@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Stdout, Write as _};
 use relay_local::EventKind;
 
 use super::{Message, View, prompt};
-use crate::print;
+use crate::{print, summary};
 
 /// An object for each event but the last, which is completed when the run is gone. Questions
 /// go to standard error: programs do not answer them.
@@ -24,14 +24,17 @@ impl View for Json {
             Message::Event(event) if !matches!(event.kind, EventKind::Finished { .. }) => {
                 writeln!(self.0, "{}", print::event_json(&event))
             }
+            Message::Left(event) => writeln!(self.0, "{}", summary::left(&event)),
             Message::Ask(question) => {
                 self.0.flush()?;
                 question.show(prompt).map(drop)
             }
             Message::Asked(None) => prompt("\n"),
-            Message::Event(_) | Message::Asked(Some(_)) | Message::Cancelling | Message::Tick => {
-                Ok(())
-            }
+            Message::Event(_)
+            | Message::Asked(Some(_))
+            | Message::Cancelling
+            | Message::Note(_)
+            | Message::Tick => Ok(()),
         }
     }
 

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use relay_local::Answer;
 
-use super::paint::Paint;
+use super::paint::{Paint, one_line};
 use super::plain::Log;
 use super::terminal::Terminal;
 use super::tree::{Size, Tree};
@@ -121,7 +121,8 @@ impl View for Live {
                 self.tree.cancel();
                 return self.draw();
             }
-            Message::Tick => {}
+            Message::Note(note) => self.line(&one_line(&note)),
+            Message::Left(_) | Message::Tick => {}
         }
         let is_due = self.drawn.is_none_or(|drawn| drawn.elapsed() >= INTERVAL);
         if is_due || self.lines.len() >= LOG { self.draw() } else { Ok(()) }

@@ -39,6 +39,10 @@ pub(crate) enum Message {
     Asked(Option<(Arc<str>, Answer)>),
     /// The run is being cancelled.
     Cancelling,
+    /// Something that programs need not know.
+    Note(String),
+    /// The run is left before it has ended; its last event.
+    Left(Event),
     /// Time has passed.
     Tick,
 }
@@ -58,7 +62,7 @@ trait View: Send {
 #[derive(Debug)]
 pub(crate) struct Screen {
     messages: mpsc::Sender<Message>,
-    closed: oneshot::Receiver<()>,
+    closed: oneshot::Receiver<io::Result<()>>,
 }
 
 impl Screen {
@@ -71,10 +75,8 @@ impl Screen {
         let (messages, received) = mpsc::channel(BACKLOG);
         let (done, closed) = oneshot::channel();
         std::thread::spawn(move || {
-            // What could not be written nobody wants to read.
-            drop(show(received, view));
             // Fails when nobody waits.
-            let _ = done.send(());
+            let _ = done.send(show(received, view));
         });
         Self { messages, closed }
     }
@@ -85,10 +87,14 @@ impl Screen {
     }
 
     /// Waits until everything was shown and the terminal is as it was.
-    pub(crate) async fn close(self) {
+    ///
+    /// # Errors
+    ///
+    /// When something could not be shown, after which nothing was.
+    pub(crate) async fn close(self) -> io::Result<()> {
         drop(self.messages);
         // Fails when the thread is gone, and then there is nothing to wait for.
-        let _ = self.closed.await;
+        self.closed.await.unwrap_or(Ok(()))
     }
 }
 

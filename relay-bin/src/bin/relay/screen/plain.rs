@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Stdout, Write as _};
 use console::measure_text_width;
 use relay_local::{Answer, Event, EventKind};
 
-use super::paint::{Paint, log_text};
+use super::paint::{Paint, log_text, one_line};
 use super::terminal::Terminal;
 use super::{Message, View, prompt};
 use crate::outline::Outline;
@@ -62,7 +62,11 @@ impl View for Plain {
                 self.question = Question::None;
                 if answer.is_none() { prompt("\n") } else { Ok(()) }
             }
-            Message::Cancelling | Message::Tick => Ok(()),
+            Message::Note(note) => {
+                self.stdout.flush()?;
+                prompt(&format!("{}\n", one_line(&note)))
+            }
+            Message::Cancelling | Message::Left(_) | Message::Tick => Ok(()),
         }
     }
 

@@ -2,7 +2,8 @@ use relay_core::Value as Data;
 use relay_local::EventKind;
 
 use super::*;
-use crate::outline::Step;
+use crate::advice::advice;
+use crate::outline::{Outline, Step};
 use crate::print::event_json;
 
 fn at(milliseconds: i64) -> Timestamp {
@@ -75,10 +76,13 @@ fn text(paint: Paint) -> String {
         question: None,
     });
     let outline = Outline { file: "w.yaml".to_owned(), steps: steps.collect() };
+    let advise = |step: &str, failed: bool, reason: &str, message: &str| {
+        advice(step, failed, reason, message, &outline.place(step))
+    };
     let (status, times) = (status(), times());
-    let summary = Summary { outcome: Outcome::Failed, status: &status, times: &times };
+    let summary = Summary { phase: Phase::Ended(Outcome::Failed), status: &status, times: &times };
     let mut out = Vec::new();
-    summary.text("r-1", &outline, paint, &mut out).unwrap();
+    summary.text("r-1", &advise, paint, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -108,7 +112,7 @@ next: see what "unit" wrote above, in lines that begin with "unit |", and change
 #[test]
 fn for_programs() {
     let (status, times) = (status(), times());
-    let summary = Summary { outcome: Outcome::Failed, status: &status, times: &times };
+    let summary = Summary { phase: Phase::Ended(Outcome::Failed), status: &status, times: &times };
     let message = "failed: unit".to_owned();
     let last = EventKind::Finished { outcome: Outcome::Failed, message };
     let json = summary.json(event_json(&Event::new(at(0), "r-1", last)));
@@ -155,4 +159,48 @@ fn for_programs() {
             ],
         })
     );
+}
+
+/// As `relay status` shows it.
+#[test]
+fn while_it_goes_on() {
+    let condition = |kind, is| Condition::new(kind, is, at(0));
+    let step = |name: &str, began: bool, conditions| StepStatus {
+        name: name.to_owned(),
+        start_time: began.then(|| Time(at(1_000))),
+        conditions,
+        ..StepStatus::default()
+    };
+    let mut done = step("done", true, vec![condition("Completed", Some(true))]);
+    done.conditions.push(condition("Succeeded", Some(true)));
+    done.completion_time = Some(Time(at(4_000)));
+    let asks = condition("Completed", None).because("WaitingForApproval", "");
+    let status = RunStatus {
+        start_time: Some(Time(at(0))),
+        conditions: vec![
+            condition("Completed", Some(false))
+                .because("WaitingForApproval", "waiting for an answer: ask"),
+        ],
+        steps: vec![
+            done,
+            step("busy", true, vec![condition("Completed", Some(false))]),
+            step("ask", false, vec![asks]),
+            step("later", false, Vec::new()),
+        ],
+        ..RunStatus::default()
+    };
+    let times = Times::of(&status, at(61_000));
+    let summary = Summary { phase: Phase::of(&status), status: &status, times: &times };
+    let mut out = Vec::new();
+    let advise = crate::advice::cluster_advice("r-1");
+    summary.text("r-1", &advise, Paint { colours: false }, &mut out).unwrap();
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "\ndone   succeeded  3.00s\nbusy   running    1m\nask    waiting    waits for an answer\n\
+         later  waiting\nrun r-1 waiting in 1m 1s (waiting for an answer: ask)\n\
+         next: answer \"ask\": relay approve r-1 ask, or relay reject r-1 ask\n"
+    );
+    let states = summary.json(json!({}))["steps"].as_array().unwrap().clone();
+    let states: Vec<_> = states.iter().map(|step| step["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["succeeded", "running", "waiting", "waiting"]);
 }

@@ -1,0 +1,7 @@
+//! Ring 3: the built program against the API server of `$KUBECONFIG`, with the operator's controllers
+//! in this process and an executor in the place of Tekton.
+
+#[cfg(test)]
+mod program;
+#[cfg(test)]
+mod world;

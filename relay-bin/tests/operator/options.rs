@@ -1,0 +1,66 @@
+//! Options, without any API server.
+
+use std::process::Output;
+
+use crate::process::command;
+
+fn ends(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    command().args(arguments).envs(variables.iter().copied()).output().unwrap()
+}
+
+#[test]
+fn help_lists_every_option_and_its_variable() {
+    let output = ends(&["--help"], &[]);
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    for option in [
+        "environment",
+        "kubeconfig",
+        "kube-namespace",
+        "namespace",
+        "num-workers",
+        "kube-calls-per-second",
+        "metadata-api-url",
+        "runtime-tools-image",
+        "timeout",
+        "step-timeout",
+        "approval-timeout",
+        "jwt-signing-key-file",
+        "listen-port",
+        "debug",
+        "log-format",
+    ] {
+        let variable = format!("RELAY_OPERATOR_{}", option.replace('-', "_").to_uppercase());
+        assert!(help.contains(&format!("--{option}")), "{option}");
+        assert!(help.contains(&variable), "{variable}");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_before_anything_starts() {
+    for (arguments, variables, hint) in [
+        (&["--timeout", "soon"][..], &[][..], "--timeout"),
+        (&["--step-timeout", "0s"], &[], "more than nothing"),
+        (&["--num-workers=-1"], &[], "--num-workers"),
+        (&["--storage-addr", "file:///x"], &[], "--storage-addr"),
+        (&[], &[("RELAY_OPERATOR_LOG_FORMAT", "xml")], "text or json"),
+    ] {
+        let output = ends(arguments, variables);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(error.contains(hint), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn an_api_server_that_is_not_named_is_a_failure_that_says_what_to_do() {
+    // An empty variable counts as none.
+    let output = ends(&[], &[("RELAY_OPERATOR_KUBECONFIG", ""), ("RELAY_OPERATOR_TIMEOUT", "")]);
+    let log = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    assert!(log.contains("set KUBECONFIG or --kubeconfig"), "{log}");
+    let output = ends(&["--kubeconfig", "/none", "--log-format", "text"], &[]);
+    let log = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    assert!(log.contains("/none"), "{log}");
+}

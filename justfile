@@ -55,4 +55,6 @@ nightly: ci fuzz tekton
     cargo test --release --locked -p relay-local --test executor -- --ignored --nocapture --test-threads 1
     ../shared/controlplane/with cargo test --release --locked -p relay-bin --test operator -- --ignored --nocapture nightly
     PROPTEST_CASES=20000 cargo test --workspace --locked --release
+    RELAY_FAULT_SEEDS=500 cargo test --release --locked -p relay-reconcile --test reconcile fifth
+    cargo test --release --locked -p relay-reconcile --test reconcile thousand -- --ignored --nocapture
     cargo bench --locked -p relay-core -p relay-local

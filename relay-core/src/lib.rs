@@ -41,11 +41,13 @@
 //! | [`action`], [`claims`], [`token`], `key_pair`, [`seal`] | who calls, and how it proves that |
 //! | [`store`] | the traits that other programs plug in, and their in-memory implementations |
 //! | [`clock`] | time |
+//! | [`image`] | what images run |
 
 pub mod action;
 pub mod claims;
 pub mod clock;
 pub mod expr;
+pub mod image;
 mod key_pair;
 mod key_pem;
 pub mod seal;
@@ -59,6 +61,7 @@ pub use action::{Action, ActionHash, NameError, RunId, StepName, TriggerName};
 pub use claims::{Claims, ClaimsError};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use expr::Expression;
+pub use image::{ImageError, ImageInspector, ImageProgram, MemoryImages, RegistryLogin};
 pub use key_pair::{KeyError, SigningKey, VerifyingKeys};
 pub use seal::{SealError, SealKeys, TokenSealer};
 pub use store::{

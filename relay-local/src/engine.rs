@@ -20,7 +20,7 @@ use relay_core::{
 use relay_metadata::{ConfigMapStores, Router, TokenAuthenticator};
 use relay_model::tekton::{self, CustomRun};
 use relay_model::v1beta1::{self, Answer, RunStatus};
-use relay_reconcile::{Context, Settings, Telemetry};
+use relay_reconcile::{Context, Settings, SharedSecrets, Telemetry};
 use relay_store::ConfigMaps;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -156,13 +156,19 @@ impl Engine {
             client: client.clone(),
             settings: Settings {
                 metadata_api_url: format!("http://{address}"),
+                // Nobody enforces accounts, networks and limits on processes: their objects would
+                // only cost time.
+                policies: None,
+                // The executor reads what is embedded, and nothing here has etcd's limits.
+                max_embedded: usize::MAX,
                 ..Settings::default()
             },
             signer: Arc::clone(&key) as _,
             sealer: Arc::clone(&sealer),
-            secrets: Arc::clone(&self.secrets),
+            secrets: Arc::new(SharedSecrets(Arc::clone(&self.secrets))),
             clock: Arc::clone(&self.clock),
             telemetry: Telemetry::default(),
+            images: None,
         });
 
         let (output_sender, output) = mpsc::channel(BACKLOG);

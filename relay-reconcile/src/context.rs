@@ -1,13 +1,17 @@
 //! What reconcilers are given.
 
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::Secret;
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
-use relay_core::{Clock, SecretStore, TokenSealer, TokenSigner};
+use relay_core::{Clock, ImageInspector, SecretStore, TokenSealer, TokenSigner};
+use relay_store::{KubernetesSecrets, Watches};
 
 use crate::Telemetry;
+use crate::tenant::Policies;
 
 /// What all reconcilers share.
 #[derive(Clone)]
@@ -21,15 +25,18 @@ pub struct Context {
     /// Seals them for the annotations of pods.
     pub sealer: Arc<dyn TokenSealer>,
     /// Secrets and connections, for conditions that look at them.
-    pub secrets: Arc<dyn SecretStore>,
+    pub secrets: Arc<dyn SecretStores>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where controllers tell of their work.
     pub telemetry: Telemetry,
+    /// Looks into images of steps that name no program. Without one, the entrypoint is left to find
+    /// out, which it can where it is told what stands for an image.
+    pub images: Option<Arc<dyn ImageInspector>>,
 }
 
-impl std::fmt::Debug for Context {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
@@ -47,6 +54,41 @@ impl Context {
     }
 }
 
+/// Finds the secrets and connections of a run.
+pub trait SecretStores: Send + Sync + fmt::Debug {
+    /// Those of the tenants whose objects are in this namespace, as the holder of secrets that a
+    /// run's annotation `relay.sh/tenant-id` names sees them.
+    fn of(&self, namespace: &str, holder: Option<&str>) -> Arc<dyn SecretStore>;
+}
+
+/// One store for all runs.
+#[derive(Clone, Debug)]
+pub struct SharedSecrets(pub Arc<dyn SecretStore>);
+
+impl SecretStores for SharedSecrets {
+    fn of(&self, _: &str, _: Option<&str>) -> Arc<dyn SecretStore> {
+        Arc::clone(&self.0)
+    }
+}
+
+/// The Kubernetes Secrets in the namespace of the tenant, as the metadata API gives them to steps.
+#[derive(Clone, Debug)]
+pub struct ClusterSecrets(Arc<Watches<Secret>>);
+
+impl ClusterSecrets {
+    /// Reads them through this client.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self(Arc::new(Watches::new(client)))
+    }
+}
+
+impl SecretStores for ClusterSecrets {
+    fn of(&self, namespace: &str, holder: Option<&str>) -> Arc<dyn SecretStore> {
+        Arc::new(KubernetesSecrets::new(Arc::clone(&self.0), namespace, holder))
+    }
+}
+
 /// How reconcilers are set.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -54,8 +96,19 @@ pub struct Settings {
     pub metadata_api_url: String,
     /// The image with the runtime tools.
     pub runtime_tools_image: String,
+    /// When it is pulled: `Always`, `IfNotPresent` or `Never`; as Kubernetes would, where nothing
+    /// is said.
+    pub runtime_tools_pull_policy: Option<String>,
+    /// When the images of steps are pulled.
+    pub pull_policy: Option<String>,
+    /// The room that a step gets beside its image, as a quantity, in a namespace that was made for
+    /// its tenant; what Kubernetes gives, where nothing is said.
+    pub ephemeral_storage: Option<String>,
     /// What kind of installation this is.
     pub environment: Environment,
+    /// The most bytes of a pipeline that are put into its PipelineRun; what is larger has a Task for
+    /// each step. Tekton copies the one into its status, and etcd takes 1.5 MiB.
+    pub max_embedded: usize,
     /// How long a run may take; for ever where nothing is said.
     pub timeout: Option<SignedDuration>,
     /// How long a step may take; for ever where nothing is said.
@@ -67,6 +120,8 @@ pub struct Settings {
     pub namespace: Option<String>,
     /// How many objects of a kind are worked on at once.
     pub workers: u16,
+    /// What tenants' namespaces are given beside runs; nothing where steps are no pods.
+    pub policies: Option<Policies>,
 }
 
 impl Default for Settings {
@@ -74,12 +129,17 @@ impl Default for Settings {
         Self {
             metadata_api_url: String::new(),
             runtime_tools_image: "relaysh/relay-runtime-tools:latest".to_owned(),
+            runtime_tools_pull_policy: None,
+            pull_policy: Some("Always".to_owned()),
+            ephemeral_storage: Some("20Gi".to_owned()),
             environment: Environment::Development,
+            max_embedded: 256 << 10,
             timeout: None,
             step_timeout: None,
             approval_timeout: SignedDuration::from_hours(1),
             namespace: None,
             workers: 64,
+            policies: Some(Policies::default()),
         }
     }
 }

@@ -95,6 +95,19 @@ impl Error {
         let object = object.into();
         move |source| Self::Api { verb, object, source: Box::new(source) }
     }
+
+    /// What was being done, and what came of it, in one line.
+    pub(crate) fn with_source(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+}
+
+/// Whether an error is what an API server answers, and would answer again.
+pub(crate) fn is_answer(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 400..=408 | 410..=428))
 }
 
 /// Whether an API server said that there is no such object.
@@ -116,4 +129,9 @@ pub(crate) fn is_conflict(error: &kube::Error) -> bool {
 pub(crate) fn is_refused(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status)
         if matches!(status.code, 400 | 403 | 413 | 422) && status.reason != "AlreadyExists")
+}
+
+/// Whether an API server said that the request itself makes no sense.
+pub(crate) fn is_invalid(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 400 | 422))
 }

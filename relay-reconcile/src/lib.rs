@@ -18,17 +18,19 @@
 //! # async fn example(client: kube::Client) -> Result<(), Box<dyn std::error::Error>> {
 //! use std::sync::Arc;
 //!
-//! use relay_core::{Hs256Key, MemorySecrets, SealKeys, SystemClock};
-//! use relay_reconcile::{Context, Settings, Telemetry};
+//! use relay_core::{Hs256Key, SealKeys, SystemClock};
+//! use relay_reconcile::{ClusterSecrets, Context, Registry, Settings, Telemetry};
 //!
+//! let secrets = ClusterSecrets::new(client.clone());
 //! let context = Arc::new(Context {
 //!     client,
 //!     settings: Settings::default(),
 //!     signer: Arc::new(Hs256Key::generate()),
 //!     sealer: Arc::new(SealKeys::generate()),
-//!     secrets: Arc::new(MemorySecrets::default()),
+//!     secrets: Arc::new(secrets),
 //!     clock: Arc::new(SystemClock),
 //!     telemetry: Telemetry::default(),
+//!     images: Some(Arc::new(Registry::default())),
 //! });
 //! let stopped = std::future::pending();
 //! relay_reconcile::run::controller(context, stopped).await;
@@ -38,15 +40,17 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`run`] | Run: to a Tekton PipelineRun and back to status; gates |
-//! | [`tenant`] | Tenant: to a namespace |
+//! | [`tenant`] | Tenant: to a namespace with what runs need in it |
 //! | [`requirements`], [`keys`], [`leader`] | what an operator process sees to before controllers work |
 //! | [`telemetry`] | numbers for Prometheus, Events on objects |
 
 mod context;
 mod dependency;
 mod error;
+mod image;
 pub mod keys;
 pub mod leader;
+mod read;
 mod requeue;
 pub mod requirements;
 pub mod run;
@@ -55,7 +59,8 @@ pub mod tenant;
 mod trim;
 mod unread;
 
-pub use context::{Context, Environment, Settings};
+pub use context::{ClusterSecrets, Context, Environment, SecretStores, Settings, SharedSecrets};
 pub use dependency::DependencyOf;
 pub use error::Error;
+pub use image::{Registry, RegistryOptions};
 pub use telemetry::Telemetry;

@@ -25,6 +25,12 @@ impl Failures {
         (Action::requeue(backoff(before, now)), *count)
     }
 
+    /// How many failures in a row there were.
+    pub(crate) fn count(&self, uid: &str) -> u32 {
+        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.get(uid).copied().unwrap_or_default()
+    }
+
     /// Begins anew.
     pub(crate) fn forget(&self, uid: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);

@@ -9,7 +9,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Client, Config};
-use relay_core::{Hs256Key, MemorySecrets, SealKeys, SystemClock};
+use relay_core::{Hs256Key, SealKeys, SystemClock};
 use relay_local::executor::{Executor, ExecutorOptions};
 use relay_model::{definitions, tekton};
 use relay_reconcile::{Context, Settings};
@@ -77,7 +77,8 @@ impl World {
             settings: Settings::default(),
             signer: Arc::new(Hs256Key::generate()),
             sealer: Arc::clone(&sealer) as _,
-            secrets: Arc::new(MemorySecrets::default()),
+            secrets: Arc::new(relay_reconcile::ClusterSecrets::new(self.client.clone())),
+            images: None,
             clock: Arc::new(SystemClock),
             telemetry: relay_reconcile::Telemetry::default(),
         });

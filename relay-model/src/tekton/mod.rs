@@ -15,8 +15,8 @@ pub use run::{
     TaskRunStatus, TaskRunStepState, Terminated, TimeoutFields,
 };
 pub use task::{
-    EmbeddedMetadata, PipelineSpec, PipelineTask, PodTemplate, TaskRunTemplate, TaskSpec,
-    WhenExpression,
+    EmbeddedMetadata, PipelineSpec, PipelineTask, PodTemplate, Task, TaskRef, TaskRunTemplate,
+    TaskSpec, TaskStep, WhenExpression,
 };
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -45,7 +45,7 @@ pub const CUSTOM_CANCELLED: &str = "RunCancelled";
 /// Definitions for an API server that has no Tekton, with open schemas.
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    let mut definitions = vec![PipelineRun::crd(), TaskRun::crd(), CustomRun::crd()];
+    let mut definitions = vec![PipelineRun::crd(), TaskRun::crd(), CustomRun::crd(), Task::crd()];
     for version in definitions.iter_mut().flat_map(|crd| &mut crd.spec.versions) {
         version.schema = Some(CustomResourceValidation {
             open_api_v3_schema: Some(JSONSchemaProps {

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1 as core;
+use kube::CustomResource;
 use relay_core::Value;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,9 @@ pub struct PipelineTask {
     /// What it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_spec: Option<TaskSpec>,
+    /// The Task that says what it does, in the place of `task_spec`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_ref: Option<TaskRef>,
     /// The tasks that end before it starts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub run_after: Vec<String>,
@@ -38,6 +42,13 @@ pub struct PipelineTask {
     pub timeout: Option<String>,
 }
 
+/// A Task in the namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRef {
+    /// Its name.
+    pub name: String,
+}
+
 /// A comparison of text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WhenExpression {
@@ -50,7 +61,15 @@ pub struct WhenExpression {
 }
 
 /// What a task does: steps in containers, or, with an API version and a kind, a custom task.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, CustomResource, Serialize, Deserialize)]
+#[kube(
+    group = "tekton.dev",
+    version = "v1",
+    kind = "Task",
+    namespaced,
+    schema = "disabled",
+    derive = "PartialEq"
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TaskSpec {
     /// The API version of a custom task.
@@ -67,10 +86,45 @@ pub struct TaskSpec {
     pub metadata: Option<EmbeddedMetadata>,
     /// The containers, one after the other.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub steps: Vec<core::Container>,
+    pub steps: Vec<TaskStep>,
     /// What they mount.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<core::Volume>,
+}
+
+/// A container of a task.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TaskStep {
+    /// Its name.
+    pub name: String,
+    /// Its image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// When its image is pulled: `Always`, `IfNotPresent` or `Never`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_pull_policy: Option<String>,
+    /// Its program, in the place of the image's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// What its program is given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Where its program starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<String>,
+    /// Its environment.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<core::EnvVar>,
+    /// What it needs, and the most that it gets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compute_resources: Option<core::ResourceRequirements>,
+    /// Which volumes it sees.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volume_mounts: Vec<core::VolumeMount>,
+    /// What it may do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub security_context: Option<core::SecurityContext>,
 }
 
 /// Labels and annotations.

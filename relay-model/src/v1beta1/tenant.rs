@@ -156,7 +156,7 @@ pub struct TenantStatus {
     /// The namespace in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// `NamespaceReady`, `EventSinkReady`, `Ready`.
+    /// `NamespaceReady`, `EventSinkReady`, `WorkflowExecutionSinkReady`, `Ready`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

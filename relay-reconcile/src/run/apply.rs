@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::Status;
 use kube::{Api, Resource, ResourceExt as _};
 use relay_model::annotation;
 use relay_model::tekton::{CustomRun, CustomRunStatus, PipelineRun};
@@ -18,6 +19,7 @@ use super::plan::{CANCELLED, Todo};
 use crate::context::FIELD_MANAGER;
 use crate::dependency::DependencyOf;
 use crate::error::{is_already_exists, is_not_found, is_refused};
+use crate::read::read;
 use crate::unread::Unread;
 use crate::{Context, Error};
 
@@ -29,6 +31,10 @@ pub(super) enum Made<K> {
     Foreign,
     /// The API server says that it is wrong.
     Refused(String),
+    /// The API server knows no such kind, or no such namespace.
+    Unserved(String),
+    /// It may not be made, or not now.
+    Forbidden(String),
 }
 
 fn patch_params() -> PatchParams {
@@ -49,9 +55,15 @@ where
         PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     let found = match api.create(&params, object).await {
         Ok(made) => return Ok(Made::Ours(Arc::new(made))),
-        Err(error) if is_already_exists(&error) => api.get(&name).await,
-        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 413 | 422) => {
+        Err(error) if is_already_exists(&error) => read(|| api.get(&name)).await,
+        Err(kube::Error::Api(status)) if is_wrong(&status) => {
             return Ok(Made::Refused(status.message.clone()));
+        }
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            return Ok(Made::Forbidden(status.message.clone()));
+        }
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            return Ok(Made::Unserved(status.message.clone()));
         }
         Err(error) => Err(error),
     };
@@ -68,6 +80,15 @@ where
         return Err(Error::LeftOver { object: format!("{} {namespace}/{name}", K::kind(&())) });
     }
     Ok(Made::Foreign)
+}
+
+/// Whether an API server says that the object is wrong. That it is too large for etcd comes as an
+/// error of the server.
+fn is_wrong(status: &Status) -> bool {
+    matches!(status.code, 400 | 413 | 422)
+        || ["request is too large", "message larger than max"]
+            .iter()
+            .any(|words| status.message.contains(words))
 }
 
 /// Sets the finalizer and the place of the run's objects, in one write before any of them is made.
@@ -116,7 +137,8 @@ pub(super) async fn delete_objects(
 ) -> Result<(), Error> {
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &names.namespace);
     let what = format!("ConfigMap {}/{}", names.namespace, names.immutable);
-    let found = api.get_opt(&names.immutable).await.map_err(Error::api("read", what.clone()))?;
+    let found =
+        read(|| api.get_opt(&names.immutable)).await.map_err(Error::api("read", what.clone()))?;
     let Some(found) = found else { return Ok(()) };
     if DependencyOf::of(&found.metadata) != Some(DependencyOf::new(run)) {
         return Ok(());
@@ -228,9 +250,7 @@ pub(super) async fn namespace_uid(
     namespace: &str,
 ) -> Result<Option<String>, Error> {
     let api: Api<Namespace> = Api::all(context.client.clone());
-    let found = api
-        .get_opt(namespace)
-        .await
-        .map_err(Error::api("read", format!("Namespace {namespace}")))?;
+    let found = read(|| api.get_opt(namespace)).await;
+    let found = found.map_err(Error::api("read", format!("Namespace {namespace}")))?;
     Ok(found.and_then(|namespace| namespace.uid()))
 }

@@ -48,8 +48,8 @@ fn insert<K: Resource + Clone>(map: &Mutex<ByRun<K>>, object: &K) {
 }
 
 impl<K: Resource + Clone> Children<K> {
-    /// Takes in what a watch said.
-    pub(super) fn apply(&self, event: &Event<K>) {
+    /// Takes in what a watch said. Gives back what has vanished while nobody watched.
+    pub(super) fn apply(&self, event: &Event<K>) -> Vec<Arc<K>> {
         match event {
             Event::Init => lock(&self.relisted).clear(),
             Event::InitApply(object) => {
@@ -59,8 +59,9 @@ impl<K: Resource + Clone> Children<K> {
             }
             Event::InitDone => {
                 let relisted = std::mem::take(&mut *lock(&self.relisted));
-                *lock(&self.known) = relisted;
+                let known = std::mem::replace(&mut *lock(&self.known), relisted);
                 self.complete.send_replace(true);
+                return self.vanished(known);
             }
             Event::Apply(object) => insert(&self.known, object),
             Event::Delete(object) => {
@@ -75,6 +76,20 @@ impl<K: Resource + Clone> Children<K> {
                 }
             }
         }
+        Vec::new()
+    }
+
+    /// What was known and is not any more.
+    fn vanished(&self, known: ByRun<K>) -> Vec<Arc<K>> {
+        let now = lock(&self.known);
+        let mut vanished = Vec::new();
+        for (run, tasks) in known {
+            let left = now.get(&run);
+            let gone = |task: &Arc<str>| left.is_none_or(|left| !left.contains_key(task));
+            vanished
+                .extend(tasks.iter().filter(|(task, _)| gone(task)).map(|(_, k)| Arc::clone(k)));
+        }
+        vanished
     }
 
     /// Waits for the first complete list: before that, "not there" means nothing.
@@ -87,5 +102,45 @@ impl<K: Resource + Clone> Children<K> {
     pub(super) fn of(&self, namespace: &str, pipeline_run: &str) -> Arc<ByTask<K>> {
         let run = (namespace.to_owned(), pipeline_run.to_owned());
         lock(&self.known).get(&run).cloned().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::api::ObjectMeta;
+    use relay_model::tekton::CustomRun;
+
+    fn gate(run: &str, task: &str) -> CustomRun {
+        let labels = [(PIPELINE_RUN_LABEL, run), (PIPELINE_TASK_LABEL, task)];
+        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let metadata = ObjectMeta {
+            name: Some(format!("{run}-{task}")),
+            namespace: Some("ns".to_owned()),
+            labels: Some(labels.into()),
+            ..ObjectMeta::default()
+        };
+        CustomRun { metadata, ..CustomRun::new("", Default::default()) }
+    }
+
+    #[test]
+    fn a_list_tells_what_vanished_before_it() {
+        let children = Children::default();
+        let gone = |event| {
+            let gone = children.apply(&event);
+            let mut names: Vec<_> =
+                gone.iter().map(|gate: &Arc<CustomRun>| gate.name_any()).collect();
+            names.sort();
+            names
+        };
+        for (run, task) in [("r", "a"), ("r", "b"), ("s", "a")] {
+            assert_eq!(gone(Event::Apply(gate(run, task))), [""; 0]);
+        }
+        assert_eq!(gone(Event::Init), [""; 0]);
+        assert_eq!(gone(Event::InitApply(gate("r", "b"))), [""; 0]);
+        assert_eq!(gone(Event::InitDone), ["r-a", "s-a"]);
+        assert_eq!(children.of("ns", "r").len(), 1);
+        assert_eq!(gone(Event::Delete(gate("r", "b"))), [""; 0], "that is told as such");
+        assert!(children.of("ns", "r").is_empty());
     }
 }

@@ -5,21 +5,21 @@ use std::future::{self, Future};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::core::PartialObjectMeta;
+use kube::core::{ObjectMeta, PartialObjectMeta};
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use kube::runtime::{Controller, WatchStreamExt as _, watcher};
 use kube::{Api, Resource, ResourceExt as _};
 use relay_model::annotation;
-use relay_model::tekton::CustomRun;
+use relay_model::tekton::{CustomRun, PipelineRunStatus};
 use relay_model::v1beta1::{Run, RunStatus, Tenant, Workflow};
 use tracing::{Instrument as _, info_span};
 
 use super::intake::take_in;
-use super::observe::{PipelineView, TaskView};
+use super::observe::{PipelineView, PipelineViewSpec, TaskView};
 use super::reconcile::{Reconciler, reconcile};
 use crate::dependency::DependencyOf;
 use crate::unread::Unread;
@@ -47,26 +47,21 @@ pub async fn controller(
         .default_backoff()
         .modify(|object| trim::to_links(&mut object.metadata))
         .reflect(pipeline_runs)
-        .try_filter_map(move |event| future::ready(Ok(news.of(event))));
+        .map_ok(move |event| stream::iter(news.of(event).into_iter().map(Ok)))
+        .try_flatten();
     let index = Arc::clone(&reconciler);
     let task_runs = watcher(Api::<TaskView>::all(client.clone()), ours())
         .default_backoff()
         .modify(|object| trim::to_links(&mut object.metadata))
-        .inspect_ok(move |event| {
-            index.task_runs.apply(event);
-            index.ring(event);
-        })
-        .touched_objects();
+        .map_ok(move |event| stream::iter(index.task(event).into_iter().map(Ok)))
+        .try_flatten();
     let index = Arc::clone(&reconciler);
     let gates = watcher(Api::<Unread<CustomRun>>::all(client.clone()), ours())
         .default_backoff()
         .try_filter_map(|event| future::ready(Ok(unread::read(event, gate))))
         .modify(|object| trim::to_links(&mut object.metadata))
-        .inspect_ok(move |event| {
-            index.gates.apply(event);
-            index.ring(event);
-        })
-        .touched_objects();
+        .map_ok(move |event| stream::iter(index.gate(event).into_iter().map(Ok)))
+        .try_flatten();
     // What changed in a map is read when it is needed; that something did is enough here.
     let maps = Api::<PartialObjectMeta<ConfigMap>>::all(client.clone());
 
@@ -83,6 +78,7 @@ pub async fn controller(
         .reflect(writer)
         .applied_objects();
     let _counted = telemetry.metrics.watch_runs(runs.clone());
+    let woken = stream::iter(reconciler.images.woken()).flatten();
     let shared = Arc::new(Shared { context: Arc::clone(&context), reconciler, runs: runs.clone() });
     let controller = Controller::for_stream(changes, runs.clone());
     let waiting_in = move |namespace: Option<String>| {
@@ -107,6 +103,7 @@ pub async fn controller(
         .watches(maps, ours(), |object| run_of(&object))
         .watches_stream(task_runs, |object| run_of(&object))
         .watches_stream(gates, |object| run_of(&object))
+        .reconcile_on(woken)
         .graceful_shutdown_on(stopped)
         .run(
             |run, shared: Arc<Shared>| async move {
@@ -141,17 +138,24 @@ fn tell(event: &Event<Run>, known: &Store<Run>, telemetry: &Telemetry) {
 /// themselves.
 #[derive(Default)]
 struct News {
-    fingerprints: HashMap<ObjectRef<PipelineView>, u64>,
+    seen: HashMap<ObjectRef<PipelineView>, Seen>,
     /// What a list in progress has named so far.
     listed: HashSet<ObjectRef<PipelineView>>,
 }
 
+/// What is kept of a PipelineRun.
+struct Seen {
+    fingerprint: u64,
+    /// The annotation that names its run.
+    link: Option<String>,
+}
+
 impl News {
-    fn of(&mut self, event: Event<PipelineView>) -> Option<PipelineView> {
+    fn of(&mut self, event: Event<PipelineView>) -> Vec<PipelineView> {
         match event {
             Event::Init => {
                 self.listed.clear();
-                None
+                Vec::new()
             }
             Event::InitApply(object) => {
                 self.listed.insert(ObjectRef::from_obj(&object));
@@ -159,20 +163,39 @@ impl News {
             }
             Event::InitDone => {
                 let listed = std::mem::take(&mut self.listed);
-                self.fingerprints.retain(|reference, _| listed.contains(reference));
-                None
+                let gone = self.seen.extract_if(|reference, _| !listed.contains(reference));
+                // Deleted while nobody watched.
+                gone.map(|(reference, seen)| vanished(&reference, seen)).collect()
             }
             Event::Apply(object) => self.seen(object),
             Event::Delete(object) => {
-                self.fingerprints.remove(&ObjectRef::from_obj(&object));
-                Some(object)
+                self.seen.remove(&ObjectRef::from_obj(&object));
+                vec![object]
             }
         }
     }
 
-    fn seen(&mut self, object: PipelineView) -> Option<PipelineView> {
+    fn seen(&mut self, object: PipelineView) -> Vec<PipelineView> {
         let (reference, fingerprint) = (ObjectRef::from_obj(&object), object.fingerprint());
-        (self.fingerprints.insert(reference, fingerprint) != Some(fingerprint)).then_some(object)
+        let link = object.annotations().get(annotation::DEPENDENCY_OF).cloned();
+        let before = self.seen.insert(reference, Seen { fingerprint, link });
+        let is_news = before.is_none_or(|before| before.fingerprint != fingerprint);
+        is_news.then_some(object).into_iter().collect()
+    }
+}
+
+/// As much of a PipelineRun that is gone as tells whose it was.
+fn vanished(reference: &ObjectRef<PipelineView>, seen: Seen) -> PipelineView {
+    let link = seen.link.map(|link| (annotation::DEPENDENCY_OF.to_owned(), link));
+    PipelineView {
+        metadata: ObjectMeta {
+            name: Some(reference.name.clone()),
+            namespace: reference.namespace.clone(),
+            annotations: Some(link.into_iter().collect()),
+            ..ObjectMeta::default()
+        },
+        spec: PipelineViewSpec::default(),
+        status: PipelineRunStatus::default(),
     }
 }
 
@@ -201,8 +224,14 @@ async fn work(mut run: Arc<Run>, shared: &Shared) -> Result<Action, Error> {
     let reference = ObjectRef::from_obj(&*run);
     let listener = reconciler.bells.listen(reference.clone());
     loop {
-        let action =
-            context.telemetry.reconcile("run", reconcile(run, context, reconciler)).await?;
+        let worked = reconcile(Arc::clone(&run), context, reconciler);
+        let action = match context.telemetry.reconcile("run", worked).await {
+            Ok(action) => action,
+            Err(error) => {
+                reconciler.tell(&run, context, &error).await;
+                return Err(error);
+            }
+        };
         reconciler.failures.forget(&uid);
         if !listener.hears(PATIENCE).await {
             return Ok(action);
@@ -219,4 +248,37 @@ fn failed(run: &Run, error: &Error, shared: &Shared) -> Action {
     let (action, times) = shared.reconciler.failures.failed(&uid, shared.context.clock.now());
     shared.context.telemetry.failed(run, times, error);
     action
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pipeline(name: &str) -> PipelineView {
+        let link = DependencyOf {
+            api_version: "relay.sh/v1beta1".to_owned(),
+            kind: "Run".to_owned(),
+            namespace: "ns".to_owned(),
+            name: format!("run-of-{name}"),
+            uid: "1".to_owned(),
+        };
+        let reference = ObjectRef::new(name).within("ns");
+        vanished(&reference, Seen { fingerprint: 0, link: Some(link.to_json()) })
+    }
+
+    #[test]
+    fn what_vanished_while_nobody_watched_is_news() {
+        let mut news = News::default();
+        let mut told = |event| {
+            let objects = news.of(event);
+            objects.iter().filter_map(run_of).map(|run| run.name).collect::<Vec<_>>()
+        };
+        assert_eq!(told(Event::Apply(pipeline("a"))), ["run-of-a"]);
+        assert_eq!(told(Event::Apply(pipeline("a"))), [""; 0], "nothing new");
+        assert_eq!(told(Event::Apply(pipeline("b"))), ["run-of-b"]);
+        assert_eq!(told(Event::Init), [""; 0]);
+        assert_eq!(told(Event::InitApply(pipeline("b"))), [""; 0]);
+        assert_eq!(told(Event::InitDone), ["run-of-a"]);
+        assert_eq!(told(Event::Delete(pipeline("b"))), ["run-of-b"]);
+    }
 }

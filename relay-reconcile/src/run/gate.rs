@@ -6,6 +6,7 @@ use relay_core::expr::{
     Collection, Decision, Evaluation, Reference, ResolveError, Resolver, StoreResolver,
 };
 use relay_core::{Expression, Map, Value};
+use relay_model::annotation;
 use relay_model::tekton::{APPROVAL, CustomRun, GateReason};
 
 use super::observe::World;
@@ -34,7 +35,11 @@ pub(super) async fn evaluate(
     world: &World,
     step: &PlannedStep,
 ) -> Result<Evaluated, Error> {
-    let secrets = StoreResolver { secrets: Some(context.secrets.clone()), ..Default::default() };
+    let run = &world.run.metadata;
+    let holder = run.annotations.as_ref().and_then(|all| all.get(annotation::TENANT_ID));
+    let namespace = run.namespace.as_deref().unwrap_or_default();
+    let secrets = context.secrets.of(namespace, holder.map(String::as_str));
+    let secrets = StoreResolver { secrets: Some(secrets), ..Default::default() };
     let resolver = WorldResolver { world, step, secrets };
     let mut evaluated = Evaluated::default();
     for (_, condition) in &step.conditions.dependencies {

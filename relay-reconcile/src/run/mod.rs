@@ -4,6 +4,7 @@
 //!
 //! 1. The workflow and its tenant are there: the workflow is copied into `RUN-immutable`, which
 //!    owns everything else; from then on, edits of the workflow do not reach the run.
+//!    Registries are asked, beside the reconciles, what those images run whose steps name no program.
 //! 2. `RUN-mutable` is made, and a PipelineRun with a task for each step and a gate, a custom task,
 //!    in front of each step that has to wait for something.
 //! 3. Tekton, or the embedded executor, carries it out. Gates are decided here when their turn
@@ -38,12 +39,15 @@ mod graph;
 mod intake;
 mod objects;
 mod observe;
+mod pipeline;
 mod plan;
+mod program;
 mod progress;
 mod reconcile;
 mod report;
 mod snapshot;
 mod start;
+mod task;
 mod token;
 
 pub use controller::controller;

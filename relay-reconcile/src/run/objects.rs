@@ -2,33 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::{
-    ConfigMap, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, KeyToPath,
-    SecurityContext, Volume, VolumeMount,
-};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ObjectMeta;
 use relay_core::{StoreError, Value};
-use relay_model::tekton::{
-    EmbeddedMetadata, GATE_API_VERSION, GATE_KIND, PIPELINE_CANCELLED, PipelineRun,
-    PipelineRunSpec, PipelineSpec, PipelineTask, PodTemplate, RESULT_DECISION, TaskRunTemplate,
-    TaskSpec, TimeoutFields, WhenExpression,
-};
-use relay_model::v1beta1::{Run, Step};
+use relay_model::v1beta1::Run;
 use relay_model::{annotation, name};
 use relay_store::key;
 
-use super::snapshot::{PlannedStep, Snapshot};
-use crate::context::{Environment, Settings};
+use super::program::{Programs, complaints};
+use super::snapshot::Snapshot;
+use crate::context::Settings;
 use crate::dependency::{DependencyOf, owned_by};
-
-/// Where the runtime tools are in a pod.
-const TOOLS_DIR: &str = "/var/lib/puppet/relay";
-/// Where the script is in a pod.
-const CONFIG_DIR: &str = "/var/run/puppet/relay/config";
-const SCRIPT_FILE: &str = "input-script";
-/// The image of a step that names none.
-const DEFAULT_IMAGE: &str = "alpine:latest";
 
 /// Where the objects of a run are, and what they are called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,11 +22,16 @@ pub(super) struct Names {
     pub(super) immutable: String,
     pub(super) mutable: String,
     pub(super) pipeline_run: String,
+    /// Whether the namespace was made for the tenant.
+    pub(super) is_managed: bool,
 }
 
 impl Names {
-    pub(super) fn new(run_name: &str, namespace: &str) -> Self {
+    /// The names of what a run has in this namespace.
+    pub(super) fn new(run: &Run, namespace: &str) -> Self {
+        let run_name = run.metadata.name.as_deref().unwrap_or_default();
         Self {
+            is_managed: run.metadata.namespace.as_deref() != Some(namespace),
             namespace: namespace.to_owned(),
             immutable: name::derived(run_name, "-immutable"),
             mutable: name::derived(run_name, "-mutable"),
@@ -95,10 +85,12 @@ pub(super) fn duration(run: &Run, key: &str) -> Result<Option<SignedDuration>, I
 
 /// Metadata of an object of a run: labels and annotations of the run go along, but for those of
 /// tools.
-fn metadata(run: &Run, name: &str, namespace: &str) -> ObjectMeta {
-    let tools = |key: &String| key.contains("kubectl.kubernetes.io/");
+pub(super) fn metadata(run: &Run, name: &str, namespace: &str) -> ObjectMeta {
+    // Where its objects are is said of the run alone, and only once they are about to be made.
+    let kept =
+        |key: &str| key.contains("kubectl.kubernetes.io/") || key == annotation::TARGET_NAMESPACE;
     let copied = |from: &Option<BTreeMap<String, String>>| {
-        let entries = from.iter().flatten().filter(|(key, _)| !tools(key));
+        let entries = from.iter().flatten().filter(|(key, _)| !kept(key));
         entries.map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>()
     };
     let mut labels = copied(&run.metadata.labels);
@@ -172,250 +164,16 @@ pub(super) fn mutable(
     snapshot: &Snapshot,
     names: &Names,
     owner: &ConfigMap,
+    programs: &Programs,
+    now: Timestamp,
 ) -> ConfigMap {
+    let mut data = state(run, snapshot);
+    data.extend(complaints(snapshot, programs, now));
     let mut map = ConfigMap {
         metadata: metadata(run, &names.mutable, &names.namespace),
-        data: Some(state(run, snapshot)),
+        data: Some(data),
         ..ConfigMap::default()
     };
     map.metadata.owner_references = owned_by(owner).map(|owner| vec![owner]);
     map
-}
-
-/// The pipeline. `tokens` are the sealed tokens of the steps, in the order of the snapshot.
-pub(super) fn pipeline_run(
-    run: &Run,
-    snapshot: &Snapshot,
-    names: &Names,
-    owner: &ConfigMap,
-    tokens: &[Option<String>],
-    limits: Limits,
-    settings: &Settings,
-) -> PipelineRun {
-    let mut tasks = Vec::new();
-    for (index, planned) in snapshot.steps.iter().enumerate() {
-        let Some(step) = snapshot.workflow.spec.steps.get(index) else { continue };
-        tasks.extend(gate(run, snapshot, planned));
-        if let Some(task) = &planned.task {
-            let token = tokens.get(index).cloned().flatten().unwrap_or_default();
-            tasks.push(PipelineTask {
-                name: task.clone(),
-                display_name: Some(planned.name.to_string()),
-                task_spec: Some(task_spec(run, planned, step, names, &token, settings)),
-                run_after: planned.gate.clone().into_iter().collect(),
-                when: planned.gate.as_deref().map(opened_by).into_iter().collect(),
-                on_error: Some("continue".to_owned()),
-                timeout: limits.step.map(go_duration),
-            });
-        }
-    }
-    let spec = PipelineRunSpec {
-        pipeline_spec: Some(PipelineSpec { tasks }),
-        task_run_template: Some(TaskRunTemplate {
-            service_account_name: None,
-            pod_template: Some(PodTemplate {
-                enable_service_links: Some(false),
-                automount_service_account_token: Some(false),
-            }),
-        }),
-        timeouts: Some(TimeoutFields {
-            // Tekton's own limit would include the time that approvals wait.
-            pipeline: Some(limits.run.map_or_else(|| "0".to_owned(), go_duration)),
-            tasks: None,
-        }),
-        status: run.spec.is_cancelled().then(|| PIPELINE_CANCELLED.to_owned()),
-    };
-    let mut pipeline_run = PipelineRun::new(&names.pipeline_run, spec);
-    pipeline_run.metadata = metadata(run, &names.pipeline_run, &names.namespace);
-    pipeline_run.metadata.owner_references = owned_by(owner).map(|owner| vec![owner]);
-    pipeline_run
-}
-
-/// A duration as Tekton reads it.
-fn go_duration(duration: SignedDuration) -> String {
-    format!("{}s", duration.as_secs().max(1))
-}
-
-fn gate(run: &Run, snapshot: &Snapshot, planned: &PlannedStep) -> Option<PipelineTask> {
-    let gate = planned.gate.clone()?;
-    let after = planned.after.iter().filter_map(|index| snapshot.steps.get(*index));
-    Some(PipelineTask {
-        name: gate,
-        display_name: Some(format!("gate of {}", planned.name)),
-        task_spec: Some(TaskSpec {
-            api_version: Some(GATE_API_VERSION.to_owned()),
-            kind: Some(GATE_KIND.to_owned()),
-            spec: Some(Value::map([("step", Value::from(planned.name.as_str()))])),
-            metadata: Some(embedded_metadata(run, planned, [])),
-            ..TaskSpec::default()
-        }),
-        run_after: after
-            .filter_map(|step| step.task.clone().or_else(|| step.gate.clone()))
-            .collect(),
-        ..PipelineTask::default()
-    })
-}
-
-fn opened_by(gate: &str) -> WhenExpression {
-    WhenExpression {
-        input: format!("$(tasks.{gate}.results.{RESULT_DECISION})"),
-        operator: "in".to_owned(),
-        values: vec!["run".to_owned()],
-    }
-}
-
-fn embedded_metadata<const N: usize>(
-    run: &Run,
-    planned: &PlannedStep,
-    more: [(&str, String); N],
-) -> EmbeddedMetadata {
-    let run_name = run.metadata.name.as_deref().unwrap_or_default();
-    let annotations = [
-        (annotation::DEPENDENCY_OF, DependencyOf::new(run).to_json()),
-        (annotation::STEP, planned.name.to_string()),
-    ];
-    EmbeddedMetadata {
-        labels: [(annotation::RUN_ID.to_owned(), name::label_value(run_name))].into(),
-        annotations: annotations
-            .into_iter()
-            .chain(more)
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect(),
-    }
-}
-
-fn task_spec(
-    run: &Run,
-    planned: &PlannedStep,
-    step: &Step,
-    names: &Names,
-    token: &str,
-    settings: &Settings,
-) -> TaskSpec {
-    let env = env(settings);
-    let tools = VolumeMount {
-        name: "relay-tools".to_owned(),
-        mount_path: TOOLS_DIR.to_owned(),
-        ..VolumeMount::default()
-    };
-    let mut volumes = vec![Volume {
-        name: tools.name.clone(),
-        empty_dir: Some(EmptyDirVolumeSource::default()),
-        ..Volume::default()
-    }];
-    let mut mounts = vec![tools.clone()];
-    let scripted = !step.container.input.is_empty();
-    if scripted {
-        volumes.push(script_volume(planned, names));
-        mounts.push(VolumeMount {
-            name: "config".to_owned(),
-            mount_path: CONFIG_DIR.to_owned(),
-            read_only: Some(true),
-            ..VolumeMount::default()
-        });
-    }
-    let image = Some(step.container.image.clone()).filter(|image| !image.is_empty());
-    TaskSpec {
-        metadata: Some(embedded_metadata(
-            run,
-            planned,
-            [
-                (annotation::TOKEN, token.to_owned()),
-                (annotation::SUBJECT, planned.action.subject()),
-            ],
-        )),
-        volumes,
-        steps: vec![
-            Container {
-                name: "tools".to_owned(),
-                image: Some(settings.runtime_tools_image.clone()),
-                command: Some(vec!["/ko-app/relay-runtime-tools".to_owned()]),
-                args: Some(vec!["initialize".to_owned()]),
-                working_dir: Some("/".to_owned()),
-                volume_mounts: Some(vec![tools]),
-                ..Container::default()
-            },
-            Container {
-                name: "step".to_owned(),
-                image: image.or_else(|| Some(DEFAULT_IMAGE.to_owned())),
-                command: Some(vec![format!("{TOOLS_DIR}/entrypoint")]),
-                args: Some(entrypoint(step)),
-                env: Some(env),
-                volume_mounts: Some(mounts),
-                security_context: Some(SecurityContext {
-                    allow_privilege_escalation: Some(false),
-                    ..SecurityContext::default()
-                }),
-                ..Container::default()
-            },
-        ],
-        ..TaskSpec::default()
-    }
-}
-
-/// The arguments of the entrypoint: the program, and its own arguments.
-fn entrypoint(step: &Step) -> Vec<String> {
-    let program = if step.container.input.is_empty() {
-        step.container.command.clone()
-    } else {
-        Some(format!("{CONFIG_DIR}/{SCRIPT_FILE}"))
-    };
-    let mut args = Vec::new();
-    if let Some(program) = program {
-        args.extend(["-entrypoint".to_owned(), verbatim(&program)]);
-    }
-    args.push("--".to_owned());
-    if step.container.input.is_empty() {
-        args.extend(step.container.args.iter().map(|arg| verbatim(arg)));
-    }
-    args
-}
-
-/// An argument that the kubelet hands on as it was written: it would take `$(NAME)` for a variable
-/// and `$$` for one sign.
-fn verbatim(arg: &str) -> String {
-    arg.replace('$', "$$")
-}
-
-fn script_volume(planned: &PlannedStep, names: &Names) -> Volume {
-    Volume {
-        name: "config".to_owned(),
-        config_map: Some(ConfigMapVolumeSource {
-            name: names.immutable.clone(),
-            items: Some(vec![KeyToPath {
-                key: key::script(&planned.action),
-                path: SCRIPT_FILE.to_owned(),
-                mode: Some(0o755),
-            }]),
-            ..ConfigMapVolumeSource::default()
-        }),
-        ..Volume::default()
-    }
-}
-
-fn env(settings: &Settings) -> Vec<EnvVar> {
-    let (timeout, secure_logging) = match settings.environment {
-        Environment::Development => (Some("1m0s"), "true"),
-        Environment::Test => (Some("5s"), "false"),
-        Environment::Other => (None, "false"),
-    };
-    let variables = [
-        ("CI", Some("true")),
-        ("RELAY", Some("true")),
-        ("METADATA_API_URL", Some(settings.metadata_api_url.as_str())),
-        ("RELAY_DEFAULT_TIMEOUT", timeout),
-        ("RELAY_ENABLE_SECURE_LOGGING", Some(secure_logging)),
-        // The gate has decided already.
-        ("RELAY_GATED", Some("true")),
-    ];
-    variables
-        .into_iter()
-        .filter_map(|(name, value)| {
-            Some(EnvVar {
-                name: name.to_owned(),
-                value: Some(value?.to_owned()),
-                ..EnvVar::default()
-            })
-        })
-        .collect()
 }

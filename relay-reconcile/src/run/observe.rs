@@ -20,6 +20,7 @@ use super::objects::Names;
 use super::progress::{self, Progress};
 use super::reconcile::{Reconciler, Running};
 use super::snapshot::{PlannedStep, Snapshot};
+use crate::read::read;
 use crate::{Context, Error};
 
 /// What is looked at of a PipelineRun. The graph in it is large and does not change: it is not kept.
@@ -179,7 +180,7 @@ pub(super) async fn observe(
     let lost = lost(context, names, &watched).await?;
     let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &names.namespace);
     let what = format!("ConfigMap {}/{}", names.namespace, names.mutable);
-    let mutable = maps.get_opt(&names.mutable).await.map_err(Error::api("read", what))?;
+    let mutable = read(|| maps.get_opt(&names.mutable)).await.map_err(Error::api("read", what))?;
     let steps = snapshot.steps.len();
     Ok(World {
         run: Arc::clone(run),
@@ -215,10 +216,10 @@ async fn lost(
         let client = context.client.clone();
         let found = if child.kind == "TaskRun" {
             let api: Api<TaskRun> = Api::namespaced(client, namespace);
-            api.get_metadata_opt(&child.name).await.map(|found| found.is_some())
+            read(|| api.get_metadata_opt(&child.name)).await.map(|found| found.is_some())
         } else {
             let api: Api<CustomRun> = Api::namespaced(client, namespace);
-            api.get_metadata_opt(&child.name).await.map(|found| found.is_some())
+            read(|| api.get_metadata_opt(&child.name)).await.map(|found| found.is_some())
         };
         if !found.map_err(Error::api("read", what))? {
             lost.insert(task.clone());
@@ -239,6 +240,7 @@ async fn pipeline_run(
     }
     let api: Api<PipelineView> = Api::namespaced(context.client.clone(), &names.namespace);
     let what = format!("PipelineRun {}/{}", names.namespace, names.pipeline_run);
-    let found = api.get_opt(&names.pipeline_run).await.map_err(Error::api("read", what))?;
+    let found =
+        read(|| api.get_opt(&names.pipeline_run)).await.map_err(Error::api("read", what))?;
     Ok(found.map(Arc::new))
 }

@@ -23,6 +23,7 @@ use super::observe::{self, PipelineView, TaskView, Watched, World};
 use super::snapshot::Snapshot;
 use super::start::{Started, names_of, start};
 use super::{apply, plan, report};
+use crate::image::Lookups;
 use crate::requeue::Failures;
 use crate::{Context, Error};
 
@@ -39,6 +40,7 @@ pub struct Reconciler {
     /// By UID, while a run goes on.
     running: Mutex<HashMap<String, Running>>,
     pub(super) failures: Failures,
+    pub(super) images: Arc<Lookups>,
 }
 
 /// A run that goes on.
@@ -72,6 +74,13 @@ const WRITE_SHARE: i32 = 50;
 /// The longest that news of a step wait to be written.
 const MAX_WRITE_PAUSE: SignedDuration = SignedDuration::from_secs(1);
 
+/// The reason of `Completed` while something fails again and again.
+const RETRYING: &str = "Retrying";
+/// After so many failures in a row that is said.
+const TRIES: u32 = 3;
+/// A run that goes on is looked at after this time in any case: events can be missed.
+const RESYNC: Duration = Duration::from_secs(600);
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -97,7 +106,7 @@ pub async fn reconcile(
     }
     let running = match reconciler.running(&uid) {
         Some(running) => running,
-        None => match start(context, &run).await? {
+        None => match start(context, &run, &reconciler.images).await? {
             Started::Running(names, snapshot) => Running {
                 names,
                 snapshot,
@@ -105,10 +114,9 @@ pub async fn reconcile(
                 next_write: Timestamp::MIN,
                 generation: None,
             },
-            Started::Waiting(status) => {
+            Started::Waiting(status, time) => {
                 write_if_changed(context, &run, &status).await?;
-                // What it waits for is watched; this is for what was missed.
-                return Ok(Action::requeue(Duration::from_secs(60)));
+                return Ok(Action::requeue(time));
             }
             Started::Ended(status) => {
                 write_if_changed(context, &run, &status).await?;
@@ -156,9 +164,9 @@ pub async fn reconcile(
 
 /// To be looked at again at a time, if not earlier.
 fn requeue_at(time: Option<Timestamp>, now: Timestamp) -> Action {
-    let Some(time) = time else { return Action::await_change() };
+    let Some(time) = time else { return Action::requeue(RESYNC) };
     let left = Duration::try_from(time.duration_since(now)).unwrap_or_default();
-    Action::requeue(left + Duration::from_millis(1))
+    Action::requeue((left + Duration::from_millis(1)).min(RESYNC))
 }
 
 /// Writes a status that differs from the last one, or says when it is time to.
@@ -208,17 +216,50 @@ impl Reconciler {
             bells: Bells::default(),
             running: Mutex::default(),
             failures: Failures::default(),
+            images: Arc::default(),
         }
     }
 
-    /// Tells whoever works on the run of this object that it has changed.
-    pub(super) fn ring<K: Resource>(&self, event: &Event<K>) {
-        let (Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) = event
-        else {
+    /// Takes in what a watch said of TaskRuns, and gives back those that their runs have to look
+    /// at.
+    pub(super) fn task(&self, event: Event<TaskView>) -> Vec<TaskView> {
+        self.touched(self.task_runs.apply(&event), event)
+    }
+
+    /// The same of gates.
+    pub(super) fn gate(&self, event: Event<CustomRun>) -> Vec<CustomRun> {
+        self.touched(self.gates.apply(&event), event)
+    }
+
+    fn touched<K: Resource + Clone>(&self, vanished: Vec<Arc<K>>, event: Event<K>) -> Vec<K> {
+        let mut touched: Vec<K> = vanished.into_iter().map(Arc::unwrap_or_clone).collect();
+        if let Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) = event {
+            touched.push(object);
+        }
+        // Whoever works on their runs right now need not come back for them.
+        for run in touched.iter().filter_map(run_of) {
+            self.bells.ring(&run);
+        }
+        touched
+    }
+
+    /// Says in the status of a run why nothing goes on, once it was tried a few times in vain. That
+    /// this cannot be said either is left at that: it is tried again with the run.
+    pub(super) async fn tell(&self, run: &Run, context: &Context, error: &Error) {
+        let uid = run.uid().unwrap_or_default();
+        if self.failures.count(&uid) < TRIES || run.metadata.deletion_timestamp.is_some() {
+            return;
+        }
+        let (now, message) = (context.clock.now(), error.with_source());
+        let Some(running) = self.running(&uid) else {
+            let status = report::waiting(run, RETRYING, &message, now);
+            drop(write_if_changed(context, run, &status).await);
             return;
         };
-        if let Some(run) = run_of(object) {
-            self.bells.ring(&run);
+        let status = report::retrying(&running.status, RETRYING, &message, now);
+        if status != *running.status && apply::write_status(context, run, &status).await.is_ok() {
+            let running = Running { status: Arc::new(status), ..running };
+            lock(&self.running).insert(uid, running);
         }
     }
 

@@ -76,6 +76,23 @@ pub(super) fn waiting(run: &Run, reason: &str, message: &str, now: Timestamp) ->
     RunStatus { start_time, ..finish(run, &before, conditions, Vec::new(), now) }
 }
 
+/// The status of a run that goes on, with the reason why it does not get on.
+pub(super) fn retrying(
+    before: &RunStatus,
+    reason: &str,
+    message: &str,
+    now: Timestamp,
+) -> RunStatus {
+    let mut status = before.clone();
+    let open = |condition: &&mut Condition| condition.kind == "Completed" && !condition.is_true();
+    if let Some(condition) = status.conditions.iter_mut().find(open) {
+        *condition = Condition::new("Completed", Some(false), now)
+            .because(reason, message)
+            .keeping_time_of(&before.conditions);
+    }
+    status
+}
+
 /// The status of a run that ends for a reason that lies in none of its steps.
 pub(super) fn ended(
     run: &Run,

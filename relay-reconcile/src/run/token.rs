@@ -8,6 +8,7 @@ use relay_model::v1beta1::Run;
 
 use super::objects::Names;
 use super::snapshot::Snapshot;
+use crate::tenant::sink::Sink;
 use crate::{Context, Error};
 
 /// How long a token outlives the deadline of its run.
@@ -23,10 +24,15 @@ pub(super) async fn sealed(
     names: &Names,
     namespace_uid: &str,
     timeout: Option<SignedDuration>,
+    sink: &Sink,
 ) -> Result<Vec<Option<String>>, Error> {
     let now = context.clock.now();
     let lifetime = timeout.map_or(WITHOUT_DEADLINE, |timeout| timeout.saturating_add(GRACE));
     let expires_at = now.saturating_add(lifetime).unwrap_or(Timestamp::MAX).as_second();
+    let (execution_url, execution_token) = match sink {
+        Sink::Ready { url, token } => (Some(url), Some(token)),
+        Sink::Absent | Sink::NotConfigured(_) => (None, None),
+    };
     let annotation = |key: &str| run.metadata.annotations.as_ref()?.get(key).cloned();
     let mut tokens = Vec::with_capacity(snapshot.steps.len());
     for step in &snapshot.steps {
@@ -48,6 +54,8 @@ pub(super) async fn sealed(
             vault_engine_path: annotation(annotation::VAULT_ENGINE_MOUNT),
             vault_secret_path: annotation(annotation::VAULT_SECRET_PATH),
             vault_connection_path: annotation(annotation::VAULT_CONNECTION_PATH),
+            execution_url: execution_url.cloned(),
+            execution_token: execution_token.cloned(),
             ..Claims::for_action(&step.action)
         };
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Token {

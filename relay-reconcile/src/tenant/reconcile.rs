@@ -4,82 +4,119 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{
+    DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions,
+};
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt as _};
 use relay_model::annotation;
-use relay_model::v1beta1::Tenant;
+use relay_model::v1beta1::{Condition, Tenant, TenantStatus};
 use serde_json::json;
 
-use super::report::{NamespaceState, TokenState, report};
+use super::ensure::{Obstacle, Owner, ensure, foreign};
+use super::policies::Policies;
+use super::report::{NamespaceState, Observed, report};
+use super::{objects, sink};
 use crate::context::FIELD_MANAGER;
 use crate::dependency::DependencyOf;
 use crate::error::{is_already_exists, is_not_found, is_refused};
+use crate::read::read;
 use crate::{Context, Error};
 
-/// Brings a tenant's namespace about. Doing it again when nothing has changed writes nothing.
+/// After this time a tenant is looked at again in any case: its objects are not watched.
+const RESYNC: Duration = Duration::from_secs(600);
+/// After this time one is looked at that is not ready: neither Secrets nor namespaces of others are
+/// watched.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Brings a tenant's namespace and what runs need in it about. Doing it again when nothing has
+/// changed writes nothing.
 ///
 /// # Errors
 ///
 /// When a call fails that may succeed later.
 pub async fn reconcile(tenant: Arc<Tenant>, context: &Context) -> Result<Action, Error> {
     let own = tenant.namespace().ok_or(Error::Incomplete("Tenant"))?;
-    let managed = tenant.spec.namespace_template.name().map(str::to_owned);
-    let target = managed.clone().unwrap_or_else(|| own.clone());
-    let used = tenant.status.as_ref().and_then(|status| status.namespace.clone());
-    let stale = used.filter(|used| *used != target && *used != own);
     if tenant.metadata.deletion_timestamp.is_some() {
-        for namespace in stale.iter().chain(&managed) {
-            delete_namespace(context, &tenant, namespace).await?;
-        }
+        delete_stale(context, &tenant, None).await?;
         finalize(context, &tenant, false).await?;
         return Ok(Action::await_change());
     }
-    if !tenant.finalizers().iter().any(|known| known == annotation::TENANT_FINALIZER) {
+    let managed = tenant.spec.namespace_template.name().map(str::to_owned);
+    let target = managed.clone().unwrap_or_else(|| own.clone());
+    if tenant.finalizers().iter().any(|known| known == annotation::TENANT_FINALIZER) {
+        let status = tenant.status.as_ref();
+        if status.is_none_or(|status| status.observed_generation != tenant.metadata.generation) {
+            delete_stale(context, &tenant, Some(&target)).await?;
+        }
+    } else {
+        // Nothing can have been made yet.
         finalize(context, &tenant, true).await?;
     }
-    if let Some(stale) = &stale {
-        delete_namespace(context, &tenant, stale).await?;
-    }
-    let state = match &managed {
+    let mut namespace = match &managed {
         Some(name) if name == "default" || name.starts_with("kube-") => NamespaceState::Reserved,
         Some(name) => manage(context, &tenant, name).await?,
         None => observe(context, &own).await?,
     };
-    let token = token(context, &tenant, &own).await?;
-    let status = report(&tenant, &target, &state, token, context.clock.now());
-    if tenant.status.as_ref() != Some(&status) {
-        let api: Api<Tenant> = Api::namespaced(context.client.clone(), &own);
-        let name = tenant.name_any();
-        let patch = Patch::Merge(json!({"status": {
-            "observedGeneration": status.observed_generation,
-            // A merge patch keeps what it does not mention.
-            "namespace": status.namespace,
-            "conditions": status.conditions,
-        }}));
-        api.patch_status(&name, &params(), &patch)
-            .await
-            .map_err(Error::api("write the status of", format!("Tenant {own}/{name}")))?;
+    let mut failure = None;
+    if namespace == NamespaceState::Ready
+        && let Some(policies) = &context.settings.policies
+    {
+        let wanted = objects::wanted(&tenant, &target, policies);
+        match ensure(context, &tenant, &wanted).await {
+            Ok(()) => {}
+            Err(Obstacle::Failed(error)) => return Err(error),
+            Err(Obstacle::Foreign(object)) => namespace = NamespaceState::Occupied(object),
+            Err(Obstacle::Refused(error)) => {
+                namespace = NamespaceState::Refused(error.with_source());
+                // Rights may be on their way: it is tried again soon, and then later and later.
+                failure = Some(error);
+            }
+        }
     }
-    // Secrets and namespaces of others are not watched.
-    Ok(match (state, token) {
-        (NamespaceState::Ready, TokenState::Found) => Action::await_change(),
-        _ => Action::requeue(Duration::from_secs(30)),
-    })
+    let spec = &tenant.spec;
+    let events = sink::look_up(context, &own, "trigger event sink", &spec.trigger_event_sink);
+    let executions =
+        sink::look_up(context, &own, "workflow execution sink", &spec.workflow_execution_sink);
+    let observed = Observed { namespace, events: events.await?, executions: executions.await? };
+    let status = report(&tenant, &target, &observed, context.clock.now());
+    if tenant.status.as_ref() != Some(&status) {
+        write_status(context, &tenant, &status).await?;
+    }
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    let ready = Condition::find(&status.conditions, "Ready").is_some_and(Condition::is_true);
+    Ok(Action::requeue(if ready { RESYNC } else { RETRY }))
+}
+
+async fn write_status(
+    context: &Context,
+    tenant: &Tenant,
+    status: &TenantStatus,
+) -> Result<(), Error> {
+    let (namespace, name) = (tenant.namespace().unwrap_or_default(), tenant.name_any());
+    let api: Api<Tenant> = Api::namespaced(context.client.clone(), &namespace);
+    let patch = Patch::Merge(json!({"status": {
+        "observedGeneration": status.observed_generation,
+        // A merge patch keeps what it does not mention.
+        "namespace": status.namespace,
+        "conditions": status.conditions,
+    }}));
+    api.patch_status(&name, &params(), &patch)
+        .await
+        .map_err(Error::api("write the status of", format!("Tenant {namespace}/{name}")))?;
+    Ok(())
 }
 
 fn params() -> PatchParams {
     PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
 }
 
-fn is_ours(tenant: &Tenant, metadata: &ObjectMeta) -> bool {
-    DependencyOf::of(metadata) == Some(DependencyOf::new(tenant))
-}
-
 async fn get(context: &Context, name: &str) -> Result<Option<Namespace>, Error> {
     let api: Api<Namespace> = Api::all(context.client.clone());
-    api.get_opt(name).await.map_err(Error::api("read", format!("Namespace {name}")))
+    read(|| api.get_opt(name)).await.map_err(Error::api("read", format!("Namespace {name}")))
 }
 
 async fn observe(context: &Context, name: &str) -> Result<NamespaceState, Error> {
@@ -92,7 +129,7 @@ async fn observe(context: &Context, name: &str) -> Result<NamespaceState, Error>
 
 /// Makes the namespace, or brings its labels and annotations up to date.
 async fn manage(context: &Context, tenant: &Tenant, name: &str) -> Result<NamespaceState, Error> {
-    let wanted = namespace(tenant, name);
+    let wanted = namespace(tenant, name, context.settings.policies.as_ref());
     let api: Api<Namespace> = Api::all(context.client.clone());
     let what = format!("Namespace {name}");
     let Some(found) = get(context, name).await? else {
@@ -106,26 +143,29 @@ async fn manage(context: &Context, tenant: &Tenant, name: &str) -> Result<Namesp
             Err(error) => Err(Error::api("create", what)(error)),
         };
     };
-    if !is_ours(tenant, &found.metadata) {
-        return Ok(NamespaceState::Conflict);
+    let terminating = found.metadata.deletion_timestamp.is_some();
+    match foreign(tenant, &found.metadata) {
+        None | Some(Owner::Earlier) if terminating => return Ok(NamespaceState::Terminating),
+        None => {}
+        Some(_) => return Ok(NamespaceState::Conflict),
     }
-    if found.metadata.deletion_timestamp.is_some() {
-        return Ok(NamespaceState::Terminating);
-    }
-    if !covers(&found.metadata, &wanted.metadata) {
-        let patch = Patch::Merge(json!({"metadata": {
-            "labels": wanted.metadata.labels,
-            "annotations": wanted.metadata.annotations,
-        }}));
+    let change = [
+        change(&found.metadata, &wanted.metadata.labels, "f:labels"),
+        change(&found.metadata, &wanted.metadata.annotations, "f:annotations"),
+    ];
+    if !changes_nothing(&change, &found.metadata) {
+        let [labels, annotations] = change;
+        let patch = json!({"metadata": {"labels": labels, "annotations": annotations}});
+        let patch = Patch::Merge(patch);
         api.patch_metadata(name, &params(), &patch).await.map_err(Error::api("patch", what))?;
     }
     Ok(NamespaceState::Ready)
 }
 
-fn namespace(tenant: &Tenant, name: &str) -> Namespace {
+fn namespace(tenant: &Tenant, name: &str, policies: Option<&Policies>) -> Namespace {
     let template = &tenant.spec.namespace_template;
     let mut labels = template.texts("labels");
-    labels.insert(annotation::TENANT_WORKLOAD.to_owned(), "true".to_owned());
+    labels.extend(objects::namespace_labels(policies));
     let mut annotations = template.texts("annotations");
     annotations.insert(annotation::DEPENDENCY_OF.to_owned(), DependencyOf::new(tenant).to_json());
     Namespace {
@@ -139,34 +179,63 @@ fn namespace(tenant: &Tenant, name: &str) -> Namespace {
     }
 }
 
-/// Whether labels and annotations are as wanted; there may be more.
-fn covers(found: &ObjectMeta, wanted: &ObjectMeta) -> bool {
-    type Texts = Option<BTreeMap<String, String>>;
-    let within = |wanted: &Texts, found: &Texts| {
-        wanted
-            .iter()
-            .flatten()
-            .all(|(key, value)| found.as_ref().and_then(|found| found.get(key)) == Some(value))
-    };
-    within(&wanted.labels, &found.labels) && within(&wanted.annotations, &found.annotations)
+type Texts = BTreeMap<String, String>;
+
+/// What is wanted, and null for what was wanted once. A namespace is created, since applying it would
+/// take one over that somebody made in between; so what was ours is read from its managers.
+fn change(
+    found: &ObjectMeta,
+    wanted: &Option<Texts>,
+    field: &str,
+) -> BTreeMap<String, Option<String>> {
+    let ours = found.managed_fields.iter().flatten();
+    let ours = ours.filter(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER));
+    let keys = ours.filter_map(|entry| {
+        let fields = entry.fields_v1.as_ref()?.0.get("f:metadata")?.get(field)?.as_object()?;
+        Some(fields.keys().filter_map(|key| Some((key.strip_prefix("f:")?.to_owned(), None))))
+    });
+    let wanted = wanted.iter().flatten().map(|(key, value)| (key.clone(), Some(value.clone())));
+    keys.flatten().chain(wanted).collect()
 }
 
-async fn delete_namespace(context: &Context, tenant: &Tenant, name: &str) -> Result<(), Error> {
-    let Some(found) = get(context, name).await? else { return Ok(()) };
-    if !is_ours(tenant, &found.metadata) || found.metadata.deletion_timestamp.is_some() {
-        return Ok(());
-    }
-    let api: Api<Namespace> = Api::all(context.client.clone());
-    let params = DeleteParams {
-        preconditions: Some(Preconditions { uid: found.uid(), resource_version: None }),
-        ..DeleteParams::default()
+fn changes_nothing(patch: &[BTreeMap<String, Option<String>>; 2], found: &ObjectMeta) -> bool {
+    let same = |patch: &BTreeMap<String, Option<String>>, found: &Option<Texts>| {
+        patch
+            .iter()
+            .all(|(key, value)| found.as_ref().and_then(|found| found.get(key)) == value.as_ref())
     };
-    match api.delete(name, &params).await {
-        Err(error) if !is_not_found(&error) => {
-            Err(Error::api("delete", format!("Namespace {name}"))(error))
+    let [labels, annotations] = patch;
+    same(labels, &found.labels) && same(annotations, &found.annotations)
+}
+
+/// Deletes the namespaces that were made for this tenant, but for the one that it is to have.
+async fn delete_stale(
+    context: &Context,
+    tenant: &Tenant,
+    target: Option<&str>,
+) -> Result<(), Error> {
+    let api: Api<Namespace> = Api::all(context.client.clone());
+    let made = ListParams::default().labels(annotation::TENANT_WORKLOAD);
+    let made = read(|| api.list_metadata(&made)).await;
+    let made = made.map_err(Error::api("list", "namespaces"))?;
+    for found in made {
+        let name = found.name_any();
+        let kept = target == Some(name.as_str()) || found.metadata.deletion_timestamp.is_some();
+        if kept || foreign(tenant, &found.metadata).is_some() {
+            continue;
         }
-        _ => Ok(()),
+        let params = DeleteParams {
+            preconditions: Some(Preconditions { uid: found.uid(), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        match api.delete(&name, &params).await {
+            Err(error) if !is_not_found(&error) => {
+                return Err(Error::api("delete", format!("Namespace {name}"))(error));
+            }
+            _ => {}
+        }
     }
+    Ok(())
 }
 
 async fn finalize(context: &Context, tenant: &Tenant, wanted: bool) -> Result<(), Error> {
@@ -190,22 +259,4 @@ async fn finalize(context: &Context, tenant: &Tenant, wanted: bool) -> Result<()
         }
         _ => Ok(()),
     }
-}
-
-/// Whether the event sink has its token. Only the tenant's own namespace is looked at.
-async fn token(context: &Context, tenant: &Tenant, own: &str) -> Result<TokenState, Error> {
-    let Some(sink) = &tenant.spec.trigger_event_sink.api else { return Ok(TokenState::Found) };
-    if sink.token.as_ref().is_some_and(|token| !token.is_empty()) {
-        return Ok(TokenState::Found);
-    }
-    let selector = sink.token_from.as_ref().and_then(|from| from.secret_key_ref.as_ref());
-    let Some(selector) = selector.filter(|selector| !selector.name.is_empty()) else {
-        return Ok(TokenState::Missing);
-    };
-    let api: Api<Secret> = Api::namespaced(context.client.clone(), own);
-    let what = format!("Secret {own}/{}", selector.name);
-    let secret = api.get_opt(&selector.name).await.map_err(Error::api("read", what))?;
-    let data = secret.and_then(|secret| secret.data).unwrap_or_default();
-    let found = data.get(&selector.key).is_some_and(|token| !token.0.is_empty());
-    Ok(if found { TokenState::Found } else { TokenState::Missing })
 }

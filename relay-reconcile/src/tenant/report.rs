@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use relay_model::v1beta1::{Condition, ConditionStatus, Tenant, TenantStatus};
 
+use super::sink::Sink;
+
 /// What was found of the tenant's namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NamespaceState {
@@ -16,46 +18,52 @@ pub(super) enum NamespaceState {
     Reserved,
     /// It is not there.
     Missing,
-    /// The API server does not let it be made.
+    /// The API server does not let it be made, or something in it.
     Refused(String),
+    /// Something in it that is ours by its name is not.
+    Occupied(String),
 }
 
-/// What was found of the token of the event sink.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TokenState {
-    Found,
-    Missing,
+/// What was found of a tenant.
+#[derive(Debug)]
+pub(super) struct Observed {
+    pub(super) namespace: NamespaceState,
+    pub(super) events: Sink,
+    pub(super) executions: Sink,
 }
 
 pub(super) fn report(
     tenant: &Tenant,
     namespace: &str,
-    state: &NamespaceState,
-    token: TokenState,
+    observed: &Observed,
     now: Timestamp,
 ) -> TenantStatus {
     let before = tenant.status.clone().unwrap_or_default();
-    let namespace_ready = namespace_condition(namespace, state, now);
-    let sink_ready = sink_condition(tenant, token, now);
-    let statuses = [namespace_ready.status, sink_ready.status];
-    let ready = if statuses.contains(&ConditionStatus::False) {
-        Some(false)
-    } else if statuses.contains(&ConditionStatus::Unknown) {
-        None
+    let components = [
+        namespace_condition(namespace, &observed.namespace, now),
+        sink_condition(["EventSink", "an event sink", "The event sink"], &observed.events, now),
+        sink_condition(
+            ["WorkflowExecutionSink", "a workflow execution sink", "The workflow execution sink"],
+            &observed.executions,
+            now,
+        ),
+    ];
+    let has = |status| components.iter().any(|condition| condition.status == status);
+    let ready = if has(ConditionStatus::False) {
+        Condition::new("Ready", Some(false), now)
+            .because("Error", "One or more tenant components failed.")
+    } else if has(ConditionStatus::Unknown) {
+        Condition::new("Ready", None, now)
+            .because("Waiting", "One or more tenant components are not ready yet.")
     } else {
-        Some(true)
-    };
-    let ready_condition = Condition::new("Ready", ready, now);
-    let ready = match ready {
-        Some(true) => ready_condition.because("Ready", "The tenant is configured."),
-        Some(false) => ready_condition.because("Error", "One or more tenant components failed."),
-        None => ready_condition,
+        Condition::new("Ready", Some(true), now).because("Ready", "The tenant is configured.")
     };
     TenantStatus {
         observed_generation: tenant.metadata.generation,
-        namespace: (*state == NamespaceState::Ready).then(|| namespace.to_owned()),
-        conditions: [namespace_ready, sink_ready, ready]
+        namespace: (observed.namespace == NamespaceState::Ready).then(|| namespace.to_owned()),
+        conditions: components
             .into_iter()
+            .chain([ready])
             .map(|condition| condition.keeping_time_of(&before.conditions))
             .collect(),
     }
@@ -83,6 +91,11 @@ fn namespace_condition(namespace: &str, state: &NamespaceState, now: Timestamp) 
         NamespaceState::Refused(message) => {
             (Some(false), "NamespaceError", format!("The namespace {namespace}: {message}"))
         }
+        NamespaceState::Occupied(object) => (
+            Some(false),
+            "NamespaceConflict",
+            format!("{object} exists and was not made for this tenant."),
+        ),
         NamespaceState::Missing => {
             (None, "NamespaceNotFound", format!("The namespace {namespace} does not exist."))
         }
@@ -90,18 +103,12 @@ fn namespace_condition(namespace: &str, state: &NamespaceState, now: Timestamp) 
     Condition::new("NamespaceReady", ready, now).because(reason, &message)
 }
 
-fn sink_condition(tenant: &Tenant, token: TokenState, now: Timestamp) -> Condition {
-    let (ready, reason, message) = match &tenant.spec.trigger_event_sink.api {
-        None => (true, "EventSinkMissing", "The tenant does not have an event sink defined."),
-        Some(api) if api.url.is_empty() => (
-            false,
-            "EventSinkNotConfigured",
-            "The API trigger event sink is missing an endpoint URL.",
-        ),
-        Some(_) if token == TokenState::Missing => {
-            (false, "EventSinkNotConfigured", "The API trigger event sink is missing a token.")
-        }
-        Some(_) => (true, "EventSinkReady", "The event sink is ready."),
+fn sink_condition([kind, a, the]: [&str; 3], sink: &Sink, now: Timestamp) -> Condition {
+    let (ready, reason, message) = match sink {
+        Sink::Absent => (true, "Missing", format!("The tenant does not have {a} defined.")),
+        Sink::NotConfigured(message) => (false, "NotConfigured", message.clone()),
+        Sink::Ready { .. } => (true, "Ready", format!("{the} is ready.")),
     };
-    Condition::new("EventSinkReady", Some(ready), now).because(reason, message)
+    Condition::new(&format!("{kind}Ready"), Some(ready), now)
+        .because(&format!("{kind}{reason}"), &message)
 }

@@ -5,9 +5,19 @@ mod cluster;
 #[cfg(test)]
 mod controller;
 #[cfg(test)]
+mod cost;
+#[cfg(test)]
+mod extremes;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod image;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod leader;
+#[cfg(all(test, not(debug_assertions)))]
+mod load;
 #[cfg(test)]
 mod requirements;
 #[cfg(test)]
@@ -18,5 +28,7 @@ mod tekton;
 mod telemetry;
 #[cfg(test)]
 mod tenant;
+#[cfg(test)]
+mod waiting;
 #[cfg(test)]
 mod world;

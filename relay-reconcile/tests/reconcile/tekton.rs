@@ -12,9 +12,10 @@ use relay_core::{
 use relay_model::annotation;
 use relay_model::knative_condition::Condition;
 use relay_model::tekton::{
-    CustomRun, CustomRunSpec, EmbeddedRunSpec, PIPELINE_RUN_LABEL, PIPELINE_TASK_LABEL,
-    PipelineRun, PipelineTask, TaskRun, TaskRunSpec, TaskRunStatus,
+    CustomRun, CustomRunSpec, EmbeddedMetadata, EmbeddedRunSpec, PIPELINE_RUN_LABEL,
+    PIPELINE_TASK_LABEL, PipelineRun, PipelineTask, Task, TaskRun, TaskRunSpec, TaskRunStatus,
 };
+use relay_reconcile::DependencyOf;
 use relay_store::ConfigMapJournal;
 use serde_json::json;
 
@@ -117,8 +118,20 @@ impl Tekton {
 
     async fn make(&mut self, pipeline: &PipelineRun, task: &PipelineTask) {
         let namespace = pipeline.namespace().unwrap();
-        let spec = task.task_spec.clone().unwrap();
-        let given = spec.metadata.clone().unwrap();
+        let (spec, given) = match &task.task_ref {
+            None => {
+                let spec = task.task_spec.clone().unwrap();
+                let given = spec.metadata.clone().unwrap();
+                (spec, given)
+            }
+            Some(reference) => {
+                let api: Api<Task> = Api::namespaced(self.client.clone(), &namespace);
+                let task = api.get(&reference.name).await.unwrap();
+                let labels = task.metadata.labels.unwrap_or_default();
+                let annotations = task.metadata.annotations.unwrap_or_default();
+                (task.spec, EmbeddedMetadata { labels, annotations })
+            }
+        };
         let mut labels = given.labels;
         labels.insert(PIPELINE_RUN_LABEL.to_owned(), pipeline.name_any());
         labels.insert(PIPELINE_TASK_LABEL.to_owned(), task.name.clone());
@@ -154,9 +167,9 @@ impl Tekton {
         let namespace = pipeline.namespace().unwrap();
         let ending = self.endings.get(step).cloned().unwrap_or_default();
         let now = jiff::Timestamp::now();
-        let run = pipeline.name_any();
+        let run = DependencyOf::of(&pipeline.metadata).unwrap().name;
         let action = Action::step(run.parse().unwrap(), step.parse().unwrap());
-        let map = format!("{run}-mutable");
+        let map = relay_model::name::derived(&run, "-mutable");
         let journal = ConfigMapJournal::new(self.client.clone(), &namespace, &map, action);
         for (name, value) in &ending.outputs {
             journal.set_output(name, value.clone()).await.unwrap();

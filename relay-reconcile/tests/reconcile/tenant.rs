@@ -1,8 +1,10 @@
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::{Api, ResourceExt as _};
+use k8s_openapi::api::core::v1::{LimitRange, Namespace, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, Resource, ResourceExt as _};
 use relay_model::v1beta1::{Condition, Tenant};
 use serde_json::json;
 
@@ -56,6 +58,27 @@ async fn conditions() {
             "EventSinkReady",
         ),
         (
+            "a Secret that was made for something else",
+            sink(
+                json!({"url": "http://s", "tokenFrom": {"secretKeyRef": {"name": "tls", "key": "k"}}}),
+            ),
+            "EventSinkReady",
+            "EventSinkNotConfigured",
+        ),
+        ("no other sink", json!({}), "WorkflowExecutionSinkReady", "WorkflowExecutionSinkMissing"),
+        (
+            "no token for runs",
+            json!({"workflowExecutionSink": {"api": {"url": "http://s"}}}),
+            "WorkflowExecutionSinkReady",
+            "WorkflowExecutionSinkNotConfigured",
+        ),
+        (
+            "a role binding of somebody else",
+            json!({"namespaceTemplate": {"metadata": {"name": "acme"}}, "toolInjection": {}}),
+            "NamespaceReady",
+            "NamespaceConflict",
+        ),
+        (
             "a missing key",
             sink(
                 json!({"url": "http://s", "tokenFrom": {"secretKeyRef": {"name": "s", "key": "x"}}}),
@@ -69,10 +92,20 @@ async fn conditions() {
         let taken: Namespace =
             serde_json::from_value(json!({"metadata": {"name": "taken"}})).unwrap();
         namespaces.create(&PostParams::default(), &taken).await.unwrap();
-        let secrets: Api<Secret> = Api::default_namespaced(world.client.clone());
         let secret = json!({"metadata": {"name": "s"}, "stringData": {"k": "t"}});
-        let secret: Secret = serde_json::from_value(secret).unwrap();
-        secrets.create(&PostParams::default(), &secret).await.unwrap();
+        world.create_secret("default", secret).await;
+        let tls =
+            json!({"metadata": {"name": "tls"}, "type": "example.com/t", "stringData": {"k": "t"}});
+        world.create_secret("default", tls).await;
+        if name.starts_with("a role binding") {
+            let bindings: Api<RoleBinding> = Api::default_namespaced(world.client.clone());
+            let binding = json!({
+                "metadata": {"name": "t-secrets"},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "x"},
+            });
+            let binding = serde_json::from_value(binding).unwrap();
+            bindings.create(&PostParams::default(), &binding).await.unwrap();
+        }
         let api = create(&world, spec).await;
         println!("{name}");
         reason(&api, kind, expected).await;
@@ -110,4 +143,153 @@ async fn a_managed_namespace_moves_and_goes_with_its_tenant() {
     }
     api.delete("t", &DeleteParams::default()).await.unwrap();
     gone("two").await;
+}
+
+/// Everything of the kinds that tenants are given, without what differs from time to time.
+pub(crate) async fn policies(client: &Client) -> Vec<serde_json::Value> {
+    async fn all<K>(client: &Client) -> Vec<serde_json::Value>
+    where
+        K: Resource<DynamicType = ()> + Clone + std::fmt::Debug,
+        K: serde::Serialize + serde::de::DeserializeOwned,
+    {
+        let listed = Api::<K>::all(client.clone()).list(&ListParams::default()).await.unwrap();
+        let objects = listed.items.into_iter().map(|mut object| {
+            let metadata = object.meta_mut();
+            metadata.uid = None;
+            metadata.resource_version = None;
+            metadata.creation_timestamp = None;
+            metadata.managed_fields = None;
+            metadata.generation = None;
+            for owner in metadata.owner_references.iter_mut().flatten() {
+                owner.uid.clear();
+            }
+            for link in metadata.annotations.iter_mut().flatten() {
+                let mut of: serde_json::Value = serde_json::from_str(link.1).unwrap();
+                of["uid"] = json!("");
+                *link.1 = of.to_string();
+            }
+            serde_json::to_value(&object).unwrap()
+        });
+        objects.collect()
+    }
+    let mut objects = all::<RoleBinding>(client).await;
+    objects.extend(all::<ServiceAccount>(client).await);
+    objects.extend(all::<NetworkPolicy>(client).await);
+    objects.extend(all::<LimitRange>(client).await);
+    objects
+}
+
+async fn reconcile_again(world: &World) -> u64 {
+    let before = world.cluster.writes();
+    let api: Api<Tenant> = Api::default_namespaced(world.client.clone());
+    for _ in 0..3 {
+        let tenant = api.get("t").await.unwrap().into();
+        relay_reconcile::tenant::reconcile(tenant, &world.context).await.unwrap();
+    }
+    world.cluster.writes() - before
+}
+
+#[tokio::test]
+async fn what_a_tenant_is_given() {
+    for (name, spec) in [
+        ("unmanaged", json!({})),
+        ("managed", json!({"namespaceTemplate": {"metadata": {"name": "acme"}}})),
+    ] {
+        let world = World::still();
+        create(&world, spec).await;
+        reconcile_again(&world).await;
+        assert_eq!(reconcile_again(&world).await, 0, "{name}: nothing is written again");
+        insta::assert_yaml_snapshot!(name, policies(&world.client).await);
+    }
+}
+
+#[tokio::test]
+async fn what_was_changed_is_set_right() {
+    let world = World::still();
+    create(&world, json!({"namespaceTemplate": {"metadata": {"name": "acme"}}})).await;
+    reconcile_again(&world).await;
+    let wanted = policies(&world.client).await;
+    let merge = |patch| Patch::Merge(patch);
+    let params = PatchParams::default();
+    let network: Api<NetworkPolicy> = Api::namespaced(world.client.clone(), "acme");
+    let open = json!({"spec": {"egress": [{}], "podSelector": {"matchLabels": {"a": "b"}}}});
+    network.patch("t-default", &params, &merge(open)).await.unwrap();
+    network.delete("t-runs", &DeleteParams::default()).await.unwrap();
+    let bindings: Api<RoleBinding> = Api::namespaced(world.client.clone(), "acme");
+    let binding = json!({"subjects": [], "metadata": {"labels": null}});
+    bindings.patch("t-metadata-api", &params, &merge(binding)).await.unwrap();
+    // The role of a binding cannot be changed: it is made again.
+    let mut other = bindings.get("t-operator").await.unwrap();
+    bindings.delete("t-operator", &DeleteParams::default()).await.unwrap();
+    other.metadata.resource_version = None;
+    other.role_ref.name = "cluster-admin".to_owned();
+    bindings.create(&PostParams::default(), &other).await.unwrap();
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    let label =
+        json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}});
+    namespaces.patch("acme", &params, &merge(label)).await.unwrap();
+    let limits: Api<LimitRange> = Api::namespaced(world.client.clone(), "acme");
+    limits.delete("t-limits", &DeleteParams::default()).await.unwrap();
+
+    reconcile_again(&world).await;
+    assert_eq!(policies(&world.client).await, wanted);
+    let labels = namespaces.get("acme").await.unwrap().metadata.labels.unwrap();
+    assert_eq!(labels["pod-security.kubernetes.io/enforce"], "baseline");
+    assert_eq!(reconcile_again(&world).await, 0);
+}
+
+#[tokio::test]
+async fn labels_that_a_template_drops_go() {
+    let world = World::still();
+    let spec = |labels: serde_json::Value| json!({"namespaceTemplate": {"metadata": {"name": "acme", "labels": labels}}});
+    let api = create(&world, spec(json!({"team": "a", "old": "x"}))).await;
+    reconcile_again(&world).await;
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    let params = PatchParams::default();
+    let theirs = json!({"metadata": {"labels": {"theirs": "y"}}});
+    namespaces
+        .patch(
+            "acme",
+            &PatchParams { field_manager: Some("them".into()), ..params.clone() },
+            &Patch::Merge(theirs),
+        )
+        .await
+        .unwrap();
+    let spec = json!({"spec": {"namespaceTemplate": {"metadata": {"labels": {"old": null}}}}});
+    api.patch("t", &params, &Patch::Merge(spec)).await.unwrap();
+    reconcile_again(&world).await;
+    let labels = namespaces.get("acme").await.unwrap().metadata.labels.unwrap();
+    assert_eq!(labels["team"], "a");
+    assert_eq!(labels["theirs"], "y");
+    assert!(!labels.contains_key("old"));
+    assert_eq!(reconcile_again(&world).await, 0);
+}
+
+#[tokio::test]
+async fn two_tenants_share_a_namespace() {
+    let world = World::running();
+    let api = create(&world, json!({})).await;
+    world.create_tenant("other").await;
+    reason(&api, "Ready", "Ready").await;
+    for _ in 0..1_000 {
+        if policies(&world.client).await.len() == 10 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    // What one was given goes with it, and nothing of the other's.
+    api.delete("t", &DeleteParams::default()).await.unwrap();
+    for _ in 0..1_000 {
+        if api.get_opt("t").await.unwrap().is_none() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let names: Vec<_> = policies(&world.client).await;
+    let names: Vec<_> =
+        names.iter().map(|object| object["metadata"]["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        ["other-metadata-api", "other-operator", "other-secrets", "other-untrusted", "other-runs"]
+    );
 }

@@ -5,16 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use kube_memory::MemoryCluster;
-use relay_core::{Hs256Key, MemorySecrets, SealKeys, SystemClock, Value};
+use relay_core::{Hs256Key, SealKeys, SystemClock, Value};
 use relay_model::tekton;
 use relay_model::v1beta1::{self, Run, RunSpec, RunStatus, Tenant, Workflow, WorkflowReference};
-use relay_reconcile::{Context, Settings, Telemetry};
-use tokio::sync::watch;
+use relay_reconcile::{ClusterSecrets, Context, Settings, Telemetry};
+use tokio::task::JoinHandle;
 
 use crate::tekton::Tekton;
 
@@ -23,19 +23,25 @@ pub(crate) struct World {
     pub(crate) cluster: MemoryCluster,
     pub(crate) client: Client,
     pub(crate) context: Arc<Context>,
-    stop: watch::Sender<bool>,
+    /// Signs the tokens of steps.
+    pub(crate) key: Arc<Hs256Key>,
+    controllers: Vec<JoinHandle<()>>,
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.stop.send_replace(true);
+        self.stop();
     }
 }
 
 impl World {
     /// Without controllers: reconcilers are called by hand.
     pub(crate) fn still() -> Self {
-        let cluster = MemoryCluster::new();
+        Self::still_on(MemoryCluster::new())
+    }
+
+    /// The same on a cluster that has nothing on it yet.
+    pub(crate) fn still_on(cluster: MemoryCluster) -> Self {
         for definition in v1beta1::definitions().iter().chain(&tekton::definitions()) {
             cluster.register(definition).unwrap();
         }
@@ -44,19 +50,21 @@ impl World {
     }
 
     fn on(client: Client, cluster: MemoryCluster) -> Self {
+        let key = Arc::new(Hs256Key::generate());
         let context = Arc::new(Context {
             client: client.clone(),
             settings: Settings {
                 metadata_api_url: "http://metadata-api".to_owned(),
                 ..Settings::default()
             },
-            signer: Arc::new(Hs256Key::generate()),
+            signer: Arc::clone(&key) as _,
             sealer: Arc::new(SealKeys::generate()),
-            secrets: Arc::new(MemorySecrets::default().with_secret("key", "s3cret".into())),
+            secrets: Arc::new(ClusterSecrets::new(client.clone())),
             clock: Arc::new(SystemClock),
             telemetry: Telemetry::default(),
+            images: None,
         });
-        Self { cluster, client, context, stop: watch::channel(false).0 }
+        Self { cluster, client, context, key, controllers: Vec::new() }
     }
 
     /// With the controllers of Runs and Tenants.
@@ -78,17 +86,28 @@ impl World {
         Self::on(client, MemoryCluster::new()).start()
     }
 
-    pub(crate) fn start(self) -> Self {
-        let world = self;
-        let stopped = || {
-            let mut stop = world.stop.subscribe();
-            async move {
-                let _ = stop.wait_for(|stop| *stop).await;
-            }
-        };
-        tokio::spawn(relay_reconcile::run::controller(Arc::clone(&world.context), stopped()));
-        tokio::spawn(relay_reconcile::tenant::controller(Arc::clone(&world.context), stopped()));
-        world
+    pub(crate) fn start(mut self) -> Self {
+        self.start_on(self.client.clone());
+        self
+    }
+
+    /// Starts controllers that speak through this client.
+    pub(crate) fn start_on(&mut self, client: Client) {
+        self.stop();
+        let secrets = Arc::new(ClusterSecrets::new(client.clone()));
+        let context = Arc::new(Context { client, secrets, ..Context::clone(&self.context) });
+        let never = std::future::pending;
+        self.controllers = vec![
+            tokio::spawn(relay_reconcile::run::controller(Arc::clone(&context), never())),
+            tokio::spawn(relay_reconcile::tenant::controller(context, never())),
+        ];
+    }
+
+    /// Ends the controllers wherever they are, as a crash does.
+    pub(crate) fn stop(&mut self) {
+        for controller in self.controllers.drain(..) {
+            controller.abort();
+        }
     }
 
     pub(crate) fn runs(&self) -> Api<Run> {
@@ -96,9 +115,26 @@ impl World {
     }
 
     pub(crate) async fn create_tenant(&self, name: &str) {
+        self.create_tenant_of(name, serde_json::json!({})).await;
+    }
+
+    pub(crate) async fn create_tenant_of(&self, name: &str, spec: serde_json::Value) {
         let api: Api<Tenant> = Api::default_namespaced(self.client.clone());
-        let tenant = Tenant::new(name, Default::default());
+        let tenant = Tenant::new(name, serde_json::from_value(spec).unwrap());
         api.create(&PostParams::default(), &tenant).await.unwrap();
+    }
+
+    /// A Secret in the namespace of the client, or in another one.
+    pub(crate) async fn create_secret(&self, namespace: &str, secret: serde_json::Value) {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let secret: Secret = serde_json::from_value(secret).unwrap();
+        api.create(&PostParams::default(), &secret).await.unwrap();
+    }
+
+    pub(crate) async fn create_namespace(&self, name: &str) {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let namespace = serde_json::from_value(serde_json::json!({"metadata": {"name": name}}));
+        api.create(&PostParams::default(), &namespace.unwrap()).await.unwrap();
     }
 
     /// A workflow of these steps, in the form of resources.

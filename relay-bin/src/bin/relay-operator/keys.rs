@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use relay_core::{SealKeys, SigningKey, TokenSealer, TokenSigner};
 use relay_reconcile::keys::{KeySecrets, KeysError};
+use relay_store::{VaultClient, VaultError, VaultOptions, VaultTransit};
 use secrecy::zeroize::Zeroizing;
 
 use crate::Failure;
@@ -45,10 +46,36 @@ fn key_id(file: &Path) -> String {
     format!("file-{id}")
 }
 
-/// What seals tokens. The one place that chooses: sealing by a service goes here.
-pub(crate) async fn sealer(secrets: &KeySecrets) -> Result<Arc<dyn TokenSealer>, Failure> {
+/// What seals tokens: Vault where one is named, else keys of our own.
+pub(crate) async fn sealer(
+    options: &Options,
+    secrets: &KeySecrets,
+) -> Result<Arc<dyn TokenSealer>, Failure> {
+    if let Some(transit) = vault(options)? {
+        return Ok(Arc::new(transit));
+    }
     let keys: SealKeys = persist(|| secrets.seal_keys(Timestamp::now())).await?;
     Ok(Arc::new(keys))
+}
+
+/// The Vault that was named, if one was.
+fn vault(options: &Options) -> Result<Option<VaultTransit>, Failure> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let address = variable("VAULT_ADDR");
+    let (path, key) =
+        (options.vault_transit_path.0.as_deref(), options.vault_transit_key.0.as_deref());
+    if address.is_none() && path.is_none() && key.is_none() {
+        return Ok(None);
+    }
+    let transit = || -> Result<VaultTransit, VaultError> {
+        let options = VaultOptions::from_variables(variable)?;
+        let address = address.as_deref().unwrap_or("http://localhost:8200");
+        let client = VaultClient::new(address, &options)?;
+        tokio::spawn(client.clone().keep_token());
+        VaultTransit::new(client, path.unwrap_or("transit"), key.unwrap_or("metadata-api"))
+    };
+    let failed = |error| Failure(format!("Vault cannot be used: {}", crate::chain(&error)));
+    transit().map(Some).map_err(failed)
 }
 
 /// Tries until it works; what cannot work by trying again is a failure. An operator that may not

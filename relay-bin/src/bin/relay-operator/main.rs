@@ -17,8 +17,11 @@ use relay_core::SystemClock;
 use relay_reconcile::keys::KeySecrets;
 use relay_reconcile::leader::Candidate;
 use relay_reconcile::telemetry::{Events, Metrics};
-use relay_reconcile::{Context, Environment, Settings, Telemetry, requirements};
-use relay_store::{KubernetesSecrets, Watches};
+use relay_reconcile::tenant::Policies;
+use relay_reconcile::{
+    ClusterSecrets, Context, Environment, Registry, Settings, Telemetry, requirements,
+};
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -110,19 +113,19 @@ async fn prepare_and_lead(
     readiness.set(Some("the keys of tokens"));
     let secrets = KeySecrets::new(cluster.client.clone(), &cluster.namespace);
     let signer = keys::signer(options, &secrets).await?;
-    let sealer = keys::sealer(&secrets).await?;
+    let sealer = keys::sealer(options, &secrets).await?;
     readiness.set(None);
 
     let identity = identity();
     let (events, publish) = Events::new(cluster.client.clone(), &identity);
     let publishing = tokio::spawn(publish);
-    let watches = Arc::new(Watches::new(cluster.client.clone()));
     let context = Context {
         client: cluster.client.clone(),
         settings: settings(options, &cluster.namespace),
         signer,
         sealer,
-        secrets: Arc::new(KubernetesSecrets::new(watches, &cluster.namespace, None)),
+        secrets: Arc::new(ClusterSecrets::new(cluster.client.clone())),
+        images: Some(Arc::new(Registry::default())),
         clock: Arc::new(SystemClock),
         telemetry: Telemetry { metrics, events },
     };
@@ -155,13 +158,15 @@ fn settings(options: &Options, namespace: &str) -> Settings {
             .runtime_tools_image
             .0
             .clone()
-            .unwrap_or(default.runtime_tools_image),
+            .unwrap_or_else(|| default.runtime_tools_image.clone()),
         environment,
         timeout: options.timeout.0.map(|limit| limit.0),
         step_timeout: options.step_timeout.0.map(|limit| limit.0),
         approval_timeout: options.approval_timeout.0.map_or(default.approval_timeout, |l| l.0),
         namespace: options.kube_namespace.0.clone(),
+        policies: Some(Policies::installed_in(namespace)),
         workers: options.num_workers.0.unwrap_or(16).max(1),
+        ..default
     }
 }
 

@@ -90,6 +90,19 @@ pub(crate) struct Options {
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) jwt_signing_key_file: Given<PathBuf>,
 
+    /// The mount of Vault's transit engine, which then seals tokens [default: transit]
+    ///
+    /// Vault is used where this, the key, or VAULT_ADDR is given; how to reach it is read from the
+    /// variables of its own tools, such as VAULT_TOKEN and VAULT_CACERT.
+    #[arg(long, value_name = "PATH", env = "RELAY_OPERATOR_VAULT_TRANSIT_PATH")]
+    #[arg(default_value = "", hide_default_value = true)]
+    pub(crate) vault_transit_path: Given<String>,
+
+    /// The key of that engine [default: metadata-api]
+    #[arg(long, value_name = "NAME", env = "RELAY_OPERATOR_VAULT_TRANSIT_KEY")]
+    #[arg(default_value = "", hide_default_value = true)]
+    pub(crate) vault_transit_key: Given<String>,
+
     /// The port of /healthz, /readyz and /metrics; 0 takes a free one [default: 8080]
     #[arg(long, value_name = "PORT", env = "RELAY_OPERATOR_LISTEN_PORT")]
     #[arg(default_value = "", hide_default_value = true)]

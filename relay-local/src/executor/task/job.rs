@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::core::v1::Container;
-use relay_model::tekton::TaskSpec;
+use relay_model::tekton::{TaskSpec, TaskStep};
 use relay_tools::entrypoint::{Invocation, InvocationError, TOOLS_DIR};
 
 use super::mount::{Mount, MountError, mounts};
@@ -47,7 +46,7 @@ impl<'a> Job<'a> {
     ) -> Result<Self, JobError> {
         let container =
             task.steps.iter().find(|container| container.name == STEP).ok_or(JobError::NoStep)?;
-        let variables = container.env.iter().flatten().map(|variable| match &variable.value_from {
+        let variables = container.env.iter().map(|variable| match &variable.value_from {
             None => Ok((variable.name.as_str(), variable.value.as_deref().unwrap_or_default())),
             Some(_) => Err(JobError::Variable(variable.name.clone())),
         });
@@ -60,12 +59,12 @@ impl<'a> Job<'a> {
 }
 
 fn invocation(
-    container: &Container,
+    container: &TaskStep,
     images: &BTreeMap<String, PathBuf>,
 ) -> Result<Invocation, JobError> {
     // The kubelet reads two signs as one. Variables in arguments are left alone.
-    let read = |words: &Option<Vec<String>>| -> Vec<String> {
-        words.iter().flatten().map(|word| word.replace("$$", "$")).collect()
+    let read = |words: &[String]| -> Vec<String> {
+        words.iter().map(|word| word.replace("$$", "$")).collect()
     };
     let (command, args) = (read(&container.command), read(&container.args));
     match command.split_first() {
@@ -93,7 +92,7 @@ fn names_program(flag: &str) -> bool {
     matches!(name, "-entrypoint" | "--entrypoint")
 }
 
-fn no_program(container: &Container) -> JobError {
+fn no_program(container: &TaskStep) -> JobError {
     JobError::NoProgram(container.image.clone().unwrap_or_default())
 }
 

@@ -5,7 +5,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
-use k8s_openapi::api::core::v1::{ConfigMap, ConfigMapVolumeSource, Container, Volume};
+use k8s_openapi::api::core::v1::{ConfigMap, ConfigMapVolumeSource, Volume};
+use relay_model::tekton::TaskStep;
 use relay_tools::entrypoint::TOOLS_DIR;
 
 /// A volume and where the container sees it.
@@ -157,10 +158,10 @@ impl Mount<'_> {
 
 /// What a container mounts.
 pub(super) fn mounts<'a>(
-    container: &'a Container,
+    container: &'a TaskStep,
     volumes: &'a [Volume],
 ) -> Result<Vec<Mount<'a>>, MountError> {
-    let mounts = container.volume_mounts.iter().flatten().map(|mount| {
+    let mounts = container.volume_mounts.iter().map(|mount| {
         let path = Path::new(&mount.mount_path);
         let volume = volumes.iter().find(|volume| volume.name == mount.name);
         let undeclared = || MountError::Undeclared(mount.name.clone());
@@ -186,7 +187,7 @@ mod tests {
 
     #[test]
     fn paths_and_files() {
-        let container: Container = serde_json::from_value(json!({
+        let container: TaskStep = serde_json::from_value(json!({
             "name": "step",
             "volumeMounts": [
                 {"name": "relay-tools", "mountPath": "/var/lib/puppet/relay"},

@@ -12,7 +12,7 @@ use http_body_util::{Either, Full};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::client::Body;
 use kube_memory::MemoryCluster;
-use relay_core::{Hs256Key, MemorySecrets, SealKeys, SystemClock};
+use relay_core::{Hs256Key, SealKeys, SystemClock};
 use relay_local::EventKind;
 use relay_local::executor::{Executor, ExecutorOptions};
 use relay_model::v1beta1::{Answer, RunStatus, StepStatus, Tenant};
@@ -103,7 +103,8 @@ impl World {
             settings: Settings::default(),
             signer: Arc::new(Hs256Key::generate()),
             sealer: sealer.clone(),
-            secrets: Arc::new(MemorySecrets::default()),
+            secrets: Arc::new(relay_reconcile::ClusterSecrets::new(client.clone())),
+            images: None,
             clock: Arc::new(SystemClock),
             telemetry: relay_reconcile::Telemetry::default(),
         });

@@ -1,0 +1,20 @@
+//! What the images of steps run, asked for beside the reconciles (`operator.md` §11).
+//!
+//! A run with a step that names neither a command nor a script waits until its image's registry has
+//! answered, or has not for a while; other runs do not wait with it. Answers are kept.
+//!
+//! Who may write a workflow names the registry: what the operator can reach by HTTPS, such an author
+//! can make it ask. A network policy for the operator keeps that to public addresses.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `lookups` | which images are being asked for, what was found, and who waits for it |
+//! | `logins` | the logins of a namespace's pull Secrets |
+//! | `registry` | [`Registry`], which asks registries |
+
+mod logins;
+mod lookups;
+mod registry;
+
+pub(crate) use lookups::{Found, Lookups};
+pub use registry::{Registry, RegistryOptions};

@@ -1,0 +1,64 @@
+//! The sinks of a tenant: where to, and with which token (`operator.md` §3.5).
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use relay_model::v1beta1::EventSink;
+use secrecy::SecretString;
+
+use crate::error::is_refused;
+use crate::read::read;
+use crate::{Context, Error};
+
+/// What was found of a sink.
+#[derive(Clone, Debug)]
+pub(crate) enum Sink {
+    /// The tenant has none.
+    Absent,
+    /// It can be used.
+    Ready { url: String, token: SecretString },
+    /// It lacks something: a sentence for people.
+    NotConfigured(String),
+}
+
+/// Looks a sink up, which is called `name`. Only the tenant's own namespace is looked at, and no
+/// Secret that was made for something else.
+pub(crate) async fn look_up(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+    sink: &EventSink,
+) -> Result<Sink, Error> {
+    let Some(api) = &sink.api else { return Ok(Sink::Absent) };
+    let lacks = |what: &str| Ok(Sink::NotConfigured(format!("The API {name} {what}")));
+    if api.url.is_empty() {
+        return lacks("is missing an endpoint URL.");
+    }
+    let ready = |token: String| Ok(Sink::Ready { url: api.url.clone(), token: token.into() });
+    if let Some(token) = api.token.as_ref().filter(|token| !token.is_empty()) {
+        return ready(token.clone());
+    }
+    let selector = api.token_from.as_ref().and_then(|from| from.secret_key_ref.as_ref());
+    let Some(selector) = selector.filter(|selector| !selector.name.is_empty()) else {
+        return lacks("is missing a token.");
+    };
+    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    let secret = match read(|| secrets.get_opt(&selector.name)).await {
+        Ok(Some(secret)) => secret,
+        Ok(None) => return lacks("is missing a token."),
+        Err(error) if is_refused(&error) => {
+            return lacks(&format!("is missing a token: {error}"));
+        }
+        Err(error) => {
+            return Err(Error::api("read", format!("Secret {namespace}/{}", selector.name))(error));
+        }
+    };
+    if secret.type_.as_deref().is_some_and(|kind| kind != "Opaque") {
+        return lacks(&format!("is missing a token: Secret {} is not Opaque.", selector.name));
+    }
+    let data = secret.data.unwrap_or_default();
+    let token = data.get(&selector.key).and_then(|token| String::from_utf8(token.0.clone()).ok());
+    match token.filter(|token| !token.is_empty()) {
+        Some(token) => ready(token),
+        None => lacks("is missing a token."),
+    }
+}

@@ -38,12 +38,20 @@ fuzz seconds="60":
         cargo +nightly fuzz run -s none $target -- -max_total_time={{seconds}} || exit 1; \
     done
 
+# Image archives in target/images, with no daemon.
+images:
+    images/pack
+
+# Runs in pods, on a node with the real Tekton.
+tekton:
+    .ci/tekton
+
 # Everything that CI runs.
 ci:
     .ci/run
 
 # Ring 4: what takes too long for every change.
-nightly: ci fuzz
+nightly: ci fuzz tekton
     cargo test --release --locked -p relay-local --test executor -- --ignored --nocapture --test-threads 1
     ../shared/controlplane/with cargo test --release --locked -p relay-bin --test operator -- --ignored --nocapture nightly
     PROPTEST_CASES=20000 cargo test --workspace --locked --release

@@ -30,7 +30,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::Event;
-use crate::executor::{Executor, ExecutorOptions, News, SetupError, StepNews};
+use crate::executor::{Executor, ExecutorOptions, News, StepNews};
 use crate::mask::Masks;
 use crate::narrator::Narrator;
 use crate::outcome::Outcome;
@@ -67,9 +67,6 @@ pub enum EngineError {
         #[source]
         source: io::Error,
     },
-    /// The executor could not be set up.
-    #[error("could not set up the executor")]
-    Executor(#[from] SetupError),
     /// Secrets could not be read, so that they could not be masked.
     #[error("could not read the secrets")]
     Secrets(#[source] StoreError),
@@ -176,7 +173,7 @@ impl Engine {
 
         let (output_sender, output) = mpsc::channel(BACKLOG);
         let executor =
-            self.executor(&client, &directory, tools_dir, address, sealer, output_sender)?;
+            self.executor(&client, &directory, tools_dir, address, sealer, output_sender);
         let stores =
             ConfigMapStores::new(ConfigMaps::by_name(client.clone()), Arc::clone(&self.secrets));
         let authenticator = TokenAuthenticator::new(key, Arc::new(stores));
@@ -240,14 +237,14 @@ impl Engine {
         address: SocketAddr,
         sealer: Arc<dyn TokenSealer>,
         output: mpsc::Sender<StepNews>,
-    ) -> Result<Executor, EngineError> {
+    ) -> Executor {
         let mut options =
             ExecutorOptions::new(directory.path().join("steps"), tools_dir, sealer, output);
         options.metadata_api = Some(address);
         options.max_parallel = self.max_parallel;
         options.images.clone_from(&self.images);
         options.clock = Arc::clone(&self.clock);
-        Ok(Executor::new(client.clone(), options)?)
+        Executor::new(client.clone(), options)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `ni` in steps that run on this machine.
 
-use crate::relay::events_of;
+use crate::relay::{Ran, events_of, relay};
 
 /// What commands write to `/workspace` in a container is in the step's own directory here.
 #[test]
@@ -52,6 +52,19 @@ steps:
         "what a workflow says wins"
     );
     assert_eq!(ran.code, 0);
+}
+
+#[test]
+fn steps_and_ni_need_no_trusted_certificates() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("test.yaml");
+    let text = "steps: [{name: set, image: x, input: [ni output set -k a -v b]}]\n";
+    std::fs::write(&file, text).unwrap();
+    let none = folder.path().join("none");
+    let mut command = relay();
+    command.env("SSL_CERT_FILE", &none).env("SSL_CERT_DIR", &none).arg("run").arg(&file);
+    let ran = Ran::from(command.output().unwrap());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
 }
 
 /// A name is one segment of the address, whatever is in it.

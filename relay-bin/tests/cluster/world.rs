@@ -90,7 +90,7 @@ impl World {
         let tools = self.path("tools");
         std::fs::create_dir(&tools).unwrap();
         let options = ExecutorOptions::new(self.path("work"), tools, sealer, news);
-        let executor = Executor::new(self.client.clone(), options).unwrap();
+        let executor = Executor::new(self.client.clone(), options);
         tokio::spawn(executor.run(self.stop.clone()));
     }
 

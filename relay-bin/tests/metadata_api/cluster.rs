@@ -113,7 +113,6 @@ fn curl(port: u16, from: &str, arguments: &[&str], path: &str) -> (String, Strin
     let output = command.args(arguments).arg(&url).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let (body, status) = text.rsplit_once('\n').unwrap();
-    eprintln!("curl --interface {from} {} {path}\n  {status} {}", arguments.join(" "), body.trim());
     (status.to_owned(), body.to_owned())
 }
 

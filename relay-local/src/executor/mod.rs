@@ -29,7 +29,7 @@ mod programs;
 mod task;
 
 pub use open_files::raise_open_file_limit;
-pub use options::{ExecutorOptions, News, SetupError, StepNews};
+pub use options::{ExecutorOptions, News, StepNews};
 pub use programs::check_program;
 pub use relay_tools::entrypoint::{Adoption, adopt_orphans};
 
@@ -62,12 +62,9 @@ pub struct Executor {
 
 impl Executor {
     /// An executor for the objects that this client sees.
-    ///
-    /// # Errors
-    /// [`SetupError`], if no HTTP client can be made.
-    pub fn new(client: Client, options: ExecutorOptions) -> Result<Self, SetupError> {
-        let runtime = Arc::new(Runtime::new(client.clone(), &options)?);
-        Ok(Self { client, options, runtime })
+    pub fn new(client: Client, options: ExecutorOptions) -> Self {
+        let runtime = Arc::new(Runtime::new(client.clone(), &options));
+        Self { client, options, runtime }
     }
 
     /// Runs until `shutdown`, then cancels all processes and returns when none is left and their

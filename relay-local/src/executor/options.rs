@@ -10,7 +10,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use relay_core::{Clock, SystemClock, TokenSealer};
 use relay_model::tekton::TaskRunStatus;
-use relay_tools::client::ClientError;
 use relay_tools::entrypoint::Stream;
 use tokio::sync::mpsc;
 
@@ -107,13 +106,4 @@ impl fmt::Debug for News {
             Self::Ended(status) => f.debug_tuple("Ended").field(status).finish(),
         }
     }
-}
-
-/// An executor that cannot be set up.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SetupError {
-    /// No client for the metadata API can be made.
-    #[error("no client for the metadata API")]
-    Client(#[source] ClientError),
 }

@@ -94,7 +94,7 @@ impl Scene {
 
     pub(crate) fn start_on(&self, client: Client) -> Running {
         let shutdown = CancellationToken::new();
-        let executor = Executor::new(client, self.options.clone()).unwrap();
+        let executor = Executor::new(client, self.options.clone());
         let task = tokio::spawn(executor.run(shutdown.clone()));
         Running { shutdown, task }
     }

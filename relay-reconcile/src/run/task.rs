@@ -86,7 +86,7 @@ pub(super) fn task_spec(
                 image: image.or_else(|| Some(DEFAULT_IMAGE.to_owned())),
                 image_pull_policy: settings.pull_policy.clone(),
                 command: vec![format!("{TOOLS_DIR}/entrypoint")],
-                args: entrypoint(step, &given.programs),
+                args: entrypoint(step, &given.programs).iter().map(|arg| verbatim(arg)).collect(),
                 env,
                 compute_resources: names.is_managed.then(|| resources(settings)).flatten(),
                 volume_mounts: mounts,
@@ -138,6 +138,12 @@ fn entrypoint(step: &Step, programs: &Programs) -> Vec<String> {
         args.extend(step.container.args.iter().cloned());
     }
     args
+}
+
+/// An argument that the kubelet hands on as it was written: it would take `$(NAME)` for a variable
+/// and `$$` for one sign.
+fn verbatim(arg: &str) -> String {
+    arg.replace('$', "$$")
 }
 
 fn script_volume(planned: &PlannedStep, names: &Names) -> Volume {

@@ -12,12 +12,12 @@ mod extremes;
 mod faults;
 #[cfg(test)]
 mod image;
-#[cfg(all(test, not(debug_assertions)))]
-mod load;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod leader;
+#[cfg(all(test, not(debug_assertions)))]
+mod load;
 #[cfg(test)]
 mod requirements;
 #[cfg(test)]

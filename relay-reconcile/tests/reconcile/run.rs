@@ -95,7 +95,7 @@ async fn the_objects_of_a_run() {
             json!([
                 {"name": "a", "image": "alpine", "input": ["echo a", "echo b"], "env": {"X": "${secrets.key}"}},
                 {"name": "ok", "image": "", "dependsOn": ["a"], "when": [answer("ok")]},
-                {"name": "b", "image": "tool", "command": "run", "args": ["-v"], "dependsOn": ["ok"],
+                {"name": "b", "image": "tool", "command": "run", "args": ["-v", "$(id) $$"], "dependsOn": ["ok"],
                  "when": "${parameters.who == 'world'}", "spec": {"o": "${outputs.a.x}"}},
             ]),
         )

@@ -2,9 +2,13 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
 use percent_encoding::percent_decode_str;
-use reqwest::Url;
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 /// The address of a metadata API, with the credentials of its URL kept apart.
 ///
@@ -30,7 +34,7 @@ impl Address {
     pub fn parse(url: &str) -> Result<Self, AddressError> {
         let mut base = Url::parse(url.trim())
             .map_err(|error| AddressError::Syntax { reason: error.to_string() })?;
-        if !matches!(base.scheme(), "http" | "https") {
+        if base.scheme() != "http" {
             return Err(AddressError::Scheme);
         }
         let user = decoded(base.username())?;
@@ -56,13 +60,14 @@ impl Address {
         url
     }
 
-    pub(super) fn authorize(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
-        match &self.credentials {
-            None => request,
-            Some(Credentials { user, password }) => {
-                request.basic_auth(user.expose_secret(), Some(password.expose_secret()))
-            }
-        }
+    /// The header that says who we are, where the URL does.
+    pub(super) fn authorization(&self) -> Option<HeaderValue> {
+        let Credentials { user, password } = self.credentials.as_ref()?;
+        let pair = Zeroizing::new(format!("{}:{}", user.expose_secret(), password.expose_secret()));
+        let encoded = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
+        let mut value = HeaderValue::from_str(&encoded).ok()?;
+        value.set_sensitive(true);
+        Some(value)
     }
 }
 
@@ -98,7 +103,7 @@ pub enum AddressError {
         /// What is wrong, without the text itself.
         reason: String,
     },
-    /// Neither `http` nor `https`.
-    #[error("the address of the metadata API must begin with http:// or https://")]
+    /// Not `http`, which is what steps speak.
+    #[error("the address of the metadata API must begin with http://")]
     Scheme,
 }

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use reqwest::{Method, StatusCode};
+use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::AddressError;
@@ -16,9 +16,6 @@ pub enum ClientError {
     /// The URL of the API is unusable.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// The HTTP client could not be set up.
-    #[error("could not set up an HTTP client")]
-    Setup(#[source] reqwest::Error),
     /// A name which no path can carry: empty, `.` or `..`.
     #[error("{name:?} cannot be used as a name")]
     Name {
@@ -32,9 +29,9 @@ pub enum ClientError {
         method: Method,
         /// The path of the request.
         path: String,
-        /// What the HTTP client says, without the URL.
+        /// What the HTTP client says.
         #[source]
-        source: reqwest::Error,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// An answer with another status than the one which means success.
     #[error("{method} {path}: {status}{}", detail(.message))]

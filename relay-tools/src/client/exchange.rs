@@ -1,10 +1,14 @@
 //! One request and its answer, repeated as the rule says.
 
+use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Method, StatusCode};
+use http_body_util::{BodyExt as _, Full};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{Method, StatusCode, header};
+use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -21,8 +25,11 @@ pub(super) struct Request<'a> {
     method: Method,
     path: String,
     query: &'a [(&'a str, &'a str)],
-    body: Option<Bytes>,
+    body: Option<(HeaderValue, Bytes)>,
 }
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 impl<'a> Request<'a> {
     pub(super) fn get(path: &str) -> Self {
@@ -69,8 +76,13 @@ impl<'a> Request<'a> {
             path: self.path.clone(),
             reason: error.to_string(),
         })?;
-        self.body = Some(json.into());
+        self.body = Some((JSON, json.into()));
         Ok(self)
+    }
+
+    pub(super) fn message(mut self, body: &impl Message) -> Self {
+        self.body = Some((OCTETS, body.encode_to_vec().into()));
+        self
     }
 }
 
@@ -79,6 +91,7 @@ pub(super) struct Reply {
     method: Method,
     path: String,
     status: StatusCode,
+    content_type: Option<HeaderValue>,
     body: Bytes,
 }
 
@@ -93,6 +106,17 @@ impl Reply {
             path: self.path,
             status: self.status,
         })
+    }
+
+    /// A message of protocol buffers.
+    pub(super) fn decode<M: Message + Default>(self) -> Result<M, ClientError> {
+        let decoded = if self.content_type == Some(OCTETS) {
+            M::decode(self.body).map_err(|error| error.to_string())
+        } else {
+            Err("it is no application/octet-stream".to_owned())
+        };
+        let (method, path) = (self.method, self.path);
+        decoded.map_err(|reason| ClientError::Body { method, path, reason })
     }
 
     pub(super) fn read<T: DeserializeOwned>(self) -> Result<T, ClientError> {
@@ -138,20 +162,39 @@ impl MetadataClient {
         request: &Request<'_>,
         timeout: Duration,
     ) -> Result<Reply, ClientError> {
-        let failed = |error: reqwest::Error| ClientError::Connection {
-            method: request.method.clone(),
-            path: request.path.clone(),
-            source: error.without_url(),
+        let (method, path) = (request.method.clone(), request.path.clone());
+        let answer = match tokio::time::timeout(timeout, self.send(request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(format!("nothing within {timeout:?}").into()),
         };
-        let url = self.address.url(&request.path, request.query);
-        let mut builder =
-            self.address.authorize(self.http.request(request.method.clone(), url)).timeout(timeout);
-        if let Some(body) = &request.body {
-            builder = builder.header(header::CONTENT_TYPE, "application/json").body(body.clone());
+        match answer {
+            Ok((status, content_type, body)) => {
+                Ok(Reply { method, path, status, content_type, body })
+            }
+            Err(source) => Err(ClientError::Connection { method, path, source }),
         }
-        let response = builder.send().await.map_err(failed)?;
+    }
+
+    async fn send(
+        &self,
+        request: &Request<'_>,
+    ) -> Result<(StatusCode, Option<HeaderValue>, Bytes), Box<dyn Error + Send + Sync>> {
+        let url = self.address.url(&request.path, request.query);
+        let mut builder = http::Request::builder().method(request.method.clone()).uri(url.as_str());
+        if let Some(authorization) = self.address.authorization() {
+            builder = builder.header(header::AUTHORIZATION, authorization);
+        }
+        let body = match &request.body {
+            Some((content_type, body)) => {
+                builder = builder.header(header::CONTENT_TYPE, content_type);
+                body.clone()
+            }
+            None => Bytes::new(),
+        };
+        let response = self.http.0.request(builder.body(Full::new(body))?).await?;
         let status = response.status();
-        let body = response.bytes().await.map_err(failed)?;
-        Ok(Reply { method: request.method.clone(), path: request.path.clone(), status, body })
+        let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
+        let body = response.into_body().collect().await?.to_bytes();
+        Ok((status, content_type, body))
     }
 }

@@ -6,9 +6,11 @@
 
 mod address;
 mod answer;
+mod connections;
 mod decorator;
 mod error;
 mod exchange;
+mod log;
 mod retry;
 mod status;
 pub mod transfer;
@@ -18,6 +20,7 @@ pub use answer::{
     Answer, Conditions, Connection, Evaluated, Named, Output, StatusProperty, Unresolvable,
     WorkflowRun,
 };
+pub use connections::Connections;
 pub use decorator::Decorator;
 pub use error::ClientError;
 pub(crate) use error::chain;
@@ -29,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use exchange::Request;
-use reqwest::StatusCode;
+use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 /// A client of the metadata API. Clones share connections.
@@ -45,7 +48,7 @@ use serde_json::{Map, Value, json};
 /// ```
 #[derive(Debug, Clone)]
 pub struct MetadataClient {
-    http: reqwest::Client,
+    http: Connections,
     address: Arc<Address>,
     timeout: Duration,
     retry: Retry,
@@ -81,34 +84,17 @@ impl MetadataClient {
     /// not repeated unless [`MetadataClient::retrying`] says so.
     ///
     /// # Errors
-    /// [`ClientError::Address`] or [`ClientError::Setup`].
+    /// [`ClientError::Address`].
     pub fn new(url: &str, timeout: Duration) -> Result<Self, ClientError> {
-        Self::with_http(Self::http()?, url, timeout)
+        Self::with_http(Connections::new(), url, timeout)
     }
 
-    /// A client on connections that others use too; see [`MetadataClient::http`].
+    /// A client on connections that others use too.
     ///
     /// # Errors
     /// [`ClientError::Address`].
-    pub fn with_http(
-        http: reqwest::Client,
-        url: &str,
-        timeout: Duration,
-    ) -> Result<Self, ClientError> {
+    pub fn with_http(http: Connections, url: &str, timeout: Duration) -> Result<Self, ClientError> {
         Ok(Self { http, address: Arc::new(Address::parse(url)?), timeout, retry: Retry::never() })
-    }
-
-    /// Connections fit for the API: no proxy, since the API knows a pod by its address, and
-    /// no redirects, since credentials are for one host only.
-    ///
-    /// # Errors
-    /// [`ClientError::Setup`].
-    pub fn http() -> Result<reqwest::Client, ClientError> {
-        reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(ClientError::Setup)
     }
 
     /// The same client with another rule for repeating requests.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use reqwest::StatusCode;
+use http::StatusCode;
+use rand::TryRng as _;
+use rand::rngs::SysRng;
 
 /// Which failed requests are repeated, and for how long.
 ///
@@ -71,7 +73,9 @@ impl Backoff {
     pub(crate) fn pause(&mut self) -> Duration {
         let limit = self.limit;
         self.limit = limit.saturating_mul(2).min(Self::LONGEST);
-        limit.mul_f64(rand::random_range(0.0..=1.0))
+        // Not the generator of the thread, which panics in a container without randomness.
+        let part = SysRng.try_next_u32().unwrap_or(u32::MAX);
+        limit.mul_f64(f64::from(part) / f64::from(u32::MAX))
     }
 }
 

@@ -36,10 +36,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use environment::Variables;
+use http::StatusCode;
 use interrupts::Interrupts;
 use program::Program;
 use record::Record;
-use reqwest::StatusCode;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -101,7 +101,7 @@ impl Entrypoint {
     /// environment by this.
     ///
     /// # Errors
-    /// [`ClientError::Address`] if the URL is unusable, [`ClientError::Setup`].
+    /// [`ClientError::Address`] if the URL is unusable.
     pub fn settings(
         mut self,
         variable: impl Fn(&str) -> Option<OsString>,
@@ -126,6 +126,12 @@ impl Entrypoint {
     pub fn client(mut self, client: MetadataClient) -> Self {
         self.client = Some(client);
         self
+    }
+
+    /// The API that the step reports to, with the rule by which its requests are repeated.
+    pub fn api(&self) -> Option<MetadataClient> {
+        let retry = Retry::outages(self.request_timeout);
+        self.client.clone().map(|client| client.retrying(retry))
     }
 
     /// Whether a gate has decided the conditions already.
@@ -236,8 +242,7 @@ impl Entrypoint {
         output: mpsc::Sender<Chunk>,
         cancel: CancellationToken,
     ) -> Result<Ended, EntrypointError> {
-        let retry = Retry::outages(self.request_timeout);
-        self.client = self.client.map(|client| client.retrying(retry));
+        self.client = self.api();
         let mut interrupts = Interrupts::new(cancel, self.signals.take());
         let mut record = Record::new(self.client.clone());
         let prepared = tokio::select! {
@@ -258,6 +263,8 @@ impl Entrypoint {
                 program.run(&output, &mut interrupts).await?
             }
         };
+        // The receiver need not wait for the report.
+        drop(output);
         let hurry = self.request_timeout.min(self.grace);
         record.end(ended, hurry).await
     }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::Args;
-use reqwest::StatusCode;
+use http::StatusCode;
 use serde_json::Value;
 
 use super::error::NiError;

@@ -5,7 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::StatusCode;
+use http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::error::NiError;

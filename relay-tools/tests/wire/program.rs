@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use relay_tools::client::MetadataClient;
+use relay_tools::client::{Connections, MetadataClient};
 use relay_tools::entrypoint::{Chunk, Ended, Entrypoint, Invocation, Signal, Stream};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -203,7 +203,7 @@ fn interrupts_are_ignored() -> bool {
 async fn many_steps_run_at_once_from_scripts_just_written() {
     let dir = tempfile::tempdir().unwrap();
     let double = Double::start().await;
-    let http = MetadataClient::http().unwrap();
+    let http = Connections::new();
     let mut running = tokio::task::JoinSet::new();
     for number in 0..200 {
         let script = dir.path().join(format!("step-{number}"));

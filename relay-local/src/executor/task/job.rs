@@ -62,10 +62,14 @@ fn invocation(
     container: &TaskStep,
     images: &BTreeMap<String, PathBuf>,
 ) -> Result<Invocation, JobError> {
-    let (command, args) = (&container.command, &container.args);
+    // The kubelet reads two signs as one. Variables in arguments are left alone.
+    let read = |words: &[String]| -> Vec<String> {
+        words.iter().map(|word| word.replace("$$", "$")).collect()
+    };
+    let (command, args) = (read(&container.command), read(&container.args));
     match command.split_first() {
         Some((first, rest)) if !Path::new(first).starts_with(TOOLS_DIR) => {
-            return Ok(Invocation::new(first, rest.iter().chain(args)));
+            return Ok(Invocation::new(first, rest.iter().chain(&args)));
         }
         _ => {}
     }
@@ -74,7 +78,7 @@ fn invocation(
     }
     let args = match args.split_first() {
         Some((first, rest)) if first == "--" => rest,
-        _ => args.as_slice(),
+        _ => &args,
     };
     let image = container.image.as_deref().unwrap_or_default();
     match images.get(image) {
@@ -119,6 +123,10 @@ mod tests {
             |args: &[&str]| json!({"command": [ENTRYPOINT], "args": args, "image": "known"});
         for (container, expected) in [
             (entry(&["-entrypoint", "make", "--", "-k"]), Invocation::new("make", ["-k"])),
+            (
+                entry(&["-entrypoint", "sh", "--", "-c", "$$(kill $$$$) $x"]),
+                Invocation::new("sh", ["-c", "$(kill $$) $x"]),
+            ),
             (entry(&["--", "-k"]), Invocation::new("/bin/known", ["-k"])),
             (entry(&[]), Invocation::new("/bin/known", [""; 0])),
             (json!({"command": ["sh", "-c"], "args": ["x"]}), Invocation::new("sh", ["-c", "x"])),

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use kube::Client;
 use relay_core::Clock;
-use relay_tools::client::MetadataClient;
+use relay_tools::client::Connections;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::config_map::ConfigMaps;
 use super::credentials::Credentials;
-use crate::executor::{ExecutorOptions, SetupError, StepNews, open_files};
+use crate::executor::{ExecutorOptions, StepNews, open_files};
 
 /// The variable by which a step knows the metadata API, and itself to it.
 pub(super) const METADATA_API_URL: &str = "METADATA_API_URL";
@@ -23,7 +23,7 @@ pub(super) const METADATA_API_URL: &str = "METADATA_API_URL";
 /// What all attempts share.
 pub(in crate::executor) struct Runtime {
     pub(super) client: Client,
-    pub(super) http: reqwest::Client,
+    pub(super) http: Connections,
     pub(super) config_maps: ConfigMaps,
     pub(super) credentials: Credentials,
     pub(super) places: Arc<Semaphore>,
@@ -40,14 +40,11 @@ pub(in crate::executor) struct Runtime {
 }
 
 impl Runtime {
-    pub(in crate::executor) fn new(
-        client: Client,
-        options: &ExecutorOptions,
-    ) -> Result<Self, SetupError> {
+    pub(in crate::executor) fn new(client: Client, options: &ExecutorOptions) -> Self {
         let environment =
             std::env::vars_os().filter(|(name, _)| name != METADATA_API_URL).collect();
-        Ok(Self {
-            http: MetadataClient::http().map_err(SetupError::Client)?,
+        Self {
+            http: Connections::new(),
             config_maps: ConfigMaps::new(client.clone()),
             credentials: Credentials::new(client.clone(), Arc::clone(&options.sealer)),
             client,
@@ -61,7 +58,7 @@ impl Runtime {
             grace: options.grace,
             keep: options.keep,
             clock: Arc::clone(&options.clock),
-        })
+        }
     }
 }
 

@@ -116,7 +116,7 @@ impl World {
         let path = |name: &str| world.folder.path().join(name);
         std::fs::create_dir(path("tools")).unwrap();
         let options = ExecutorOptions::new(path("work"), path("tools"), sealer, news);
-        let executor = Executor::new(client, options).unwrap();
+        let executor = Executor::new(client, options);
         tokio::spawn(executor.run(world.stop.clone()));
         world
     }

@@ -105,7 +105,6 @@ impl World {
 }
 
 /// What `curl` gets: the status and the body.
-#[expect(clippy::print_stderr, reason = "with --nocapture this shows what was asked and answered")]
 fn curl(port: u16, from: &str, arguments: &[&str], path: &str) -> (String, String) {
     let url = format!("http://127.0.0.1:{port}{path}");
     let mut command = Command::new("curl");

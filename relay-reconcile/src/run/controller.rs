@@ -224,7 +224,7 @@ async fn work(mut run: Arc<Run>, shared: &Shared) -> Result<Action, Error> {
     let reference = ObjectRef::from_obj(&*run);
     let listener = reconciler.bells.listen(reference.clone());
     loop {
-        let worked = reconcile(Arc::clone(&run), context, reconciler);
+        let worked = Box::pin(reconcile(Arc::clone(&run), context, reconciler));
         let action = match context.telemetry.reconcile("run", worked).await {
             Ok(action) => action,
             Err(error) => {

@@ -113,10 +113,8 @@ async fn a_reconcile_that_goes_on_failing_is_an_event_that_counts() {
         let refused = request.resource == "workflows" && request.name.is_some();
         refused.then(|| Fault::status(500, "InternalError", "no disk"))
     });
-    let context = Context { client: faulty.client("default"), ..(*world.context).clone() };
-    world.context = Arc::new(context);
     let telemetry = publishing(&mut world);
-    let world = world.start();
+    world.start_on(faulty.client("default"));
     world.create_run("r", "w").await;
     until_told(&world, "ReconcileFailed").await;
     let told = events(&world).await;

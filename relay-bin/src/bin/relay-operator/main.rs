@@ -164,6 +164,12 @@ fn settings(options: &Options, namespace: &str) -> Settings {
         step_timeout: options.step_timeout.0.map(|limit| limit.0),
         approval_timeout: options.approval_timeout.0.map_or(default.approval_timeout, |l| l.0),
         namespace: options.kube_namespace.0.clone(),
+        pull_policy: options
+            .image_pull_policy
+            .0
+            .clone()
+            .map(|policy| policy.0)
+            .or(default.pull_policy.clone()),
         policies: Some(Policies::installed_in(namespace)),
         workers: options.num_workers.0.unwrap_or(16).max(1),
         ..default

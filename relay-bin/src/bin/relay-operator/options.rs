@@ -69,6 +69,11 @@ pub(crate) struct Options {
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) runtime_tools_image: Given<String>,
 
+    /// When the images of steps are pulled: `Always`, `IfNotPresent` or `Never` [default: Always]
+    #[arg(long, value_name = "POLICY", env = "RELAY_OPERATOR_IMAGE_PULL_POLICY")]
+    #[arg(default_value = "", hide_default_value = true)]
+    pub(crate) image_pull_policy: Given<PullPolicy>,
+
     /// How long a run may take, such as 2h [default: for ever]
     #[arg(long, value_name = "DURATION", env = "RELAY_OPERATOR_TIMEOUT")]
     #[arg(default_value = "", hide_default_value = true)]
@@ -92,8 +97,8 @@ pub(crate) struct Options {
 
     /// The mount of Vault's transit engine, which then seals tokens [default: transit]
     ///
-    /// Vault is used where this, the key, or VAULT_ADDR is given; how to reach it is read from the
-    /// variables of its own tools, such as VAULT_TOKEN and VAULT_CACERT.
+    /// Vault is used where this, the key, or `VAULT_ADDR` is given; how to reach it is read from the
+    /// variables of its own tools, such as `VAULT_TOKEN` and `VAULT_CACERT`.
     #[arg(long, value_name = "PATH", env = "RELAY_OPERATOR_VAULT_TRANSIT_PATH")]
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) vault_transit_path: Given<String>,
@@ -130,6 +135,21 @@ impl<T: FromStr> FromStr for Given<T> {
         match text {
             "" => Ok(Self(None)),
             _ => text.parse().map(|given| Self(Some(given))),
+        }
+    }
+}
+
+/// When images are pulled.
+#[derive(Clone, Debug)]
+pub(crate) struct PullPolicy(pub(crate) String);
+
+impl FromStr for PullPolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "Always" | "IfNotPresent" | "Never" => Ok(Self(text.to_owned())),
+            _ => Err("images are pulled Always, IfNotPresent or Never".to_owned()),
         }
     }
 }

@@ -6,7 +6,7 @@
 //! catches signals, prints, and adopts orphans where it is the first process of a container.
 //!
 //! It is one static file for every Linux image, so nothing here may ask the image's C library
-//! anything; [`resolver`] says how names are looked up without it.
+//! anything; `resolver` says how names are looked up without it.
 
 mod init;
 mod install;

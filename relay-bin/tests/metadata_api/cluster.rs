@@ -21,6 +21,9 @@ use serde_json::{Value as Json, json};
 use crate::program::{Files, Serving, metadata_api};
 
 const SEAL: [u8; 32] = [7; 32];
+// Other suites may use the same API server.
+const TENANT: &str = "metadata-program-tenant";
+const SYSTEM: &str = "metadata-program-system";
 
 fn object<K: DeserializeOwned>(json: Json) -> K {
     serde_json::from_value(json).unwrap()
@@ -61,7 +64,7 @@ impl World {
         let claims = Claims {
             not_before: Some(now),
             expires_at: Some(now + 3600),
-            namespace_name: Some("tenant".to_owned()),
+            namespace_name: Some(TENANT.to_owned()),
             namespace_uid: Some(self.uid.clone()),
             tenant_id: Some("w1".to_owned()),
             immutable_config_map: Some("r-immutable".to_owned()),
@@ -77,7 +80,7 @@ impl World {
             }},
             "spec": {"containers": [{"name": "step-step", "image": "alpine"}]},
         }));
-        let pods: Api<Pod> = self.of("tenant");
+        let pods: Api<Pod> = self.of(TENANT);
         // The account that pods run under comes a moment after their namespace.
         let mut attempts = 0;
         while let Err(error) = pods.create(&PostParams::default(), &pod).await {
@@ -128,16 +131,16 @@ async fn pods_of_a_real_cluster() {
     let seal = SealKeys::new([("1".to_owned(), SEAL)]);
     let mut world = World { client: client.clone(), signer, seal, uid: String::new() };
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    for name in ["tenant", "relay-system"] {
+    for name in [TENANT, SYSTEM] {
         let namespace = object(json!({"metadata": {"name": name}}));
         let made = namespaces.create(&PostParams::default(), &namespace).await.unwrap();
-        if name == "tenant" {
+        if name == TENANT {
             world.uid = made.uid().unwrap();
         }
     }
 
     // What docs/metadata-api.md says that the account needs, and no more.
-    let token = world.account("relay-system", "metadata-api").await;
+    let token = world.account(SYSTEM, "metadata-api").await;
     let role: ClusterRole = object(json!({
         "metadata": {"name": "metadata-api"},
         "rules": [
@@ -152,7 +155,7 @@ async fn pods_of_a_real_cluster() {
             "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "metadata-api",
         },
         "subjects": [
-            {"kind": "ServiceAccount", "namespace": "relay-system", "name": "metadata-api"},
+            {"kind": "ServiceAccount", "namespace": SYSTEM, "name": "metadata-api"},
         ],
     }));
     Api::all(client.clone()).create(&PostParams::default(), &binding).await.unwrap();
@@ -160,17 +163,17 @@ async fn pods_of_a_real_cluster() {
         {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch", "patch"]},
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "watch"]},
     ]);
-    world.allow("tenant", ("relay-system", "metadata-api"), rules).await;
+    world.allow(TENANT, (SYSTEM, "metadata-api"), rules).await;
     // An account of the run, which may read what its author wrote and nothing else.
-    let acting = world.account("tenant", "reader").await;
+    let acting = world.account(TENANT, "reader").await;
     let rules = json!([{
         "apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["r-immutable"],
         "verbs": ["get"],
     }]);
-    world.allow("tenant", ("tenant", "reader"), rules).await;
+    world.allow(TENANT, (TENANT, "reader"), rules).await;
 
     let spec = r#"{"o": "${outputs.build.o}", "p": "${parameters.p}", "s": "${secrets.pw}"}"#;
-    let maps: Api<ConfigMap> = world.of("tenant");
+    let maps: Api<ConfigMap> = world.of(TENANT);
     for (name, data) in [
         (
             "r-immutable",
@@ -189,7 +192,7 @@ async fn pods_of_a_real_cluster() {
         "metadata": {"name": "pw", "labels": {"relay.sh/secret": "pw"}},
         "stringData": {"value": "hunter2"},
     }));
-    world.of("tenant").create(&PostParams::default(), &secret).await.unwrap();
+    world.of(TENANT).create(&PostParams::default(), &secret).await.unwrap();
     world.pod("build", BUILD, None).await;
     world.pod("deploy", DEPLOY, None).await;
     world.pod("acting", ACTING, Some(acting)).await;

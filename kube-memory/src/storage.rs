@@ -33,7 +33,7 @@ pub(crate) struct Object {
     /// The `data` of a ConfigMap that is nothing but that.
     pub(crate) entries: Option<Entries>,
     /// The object as JSON, save for `entries`, and for `apiVersion` and `kind`, which depend on who
-    /// asks. As text it takes a tenth of the memory.
+    /// asks. As text it takes a fraction of the memory.
     json: Bytes,
     pub(crate) revision: u64,
 }

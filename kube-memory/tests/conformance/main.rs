@@ -10,7 +10,9 @@
 mod apply;
 mod custom;
 mod deletion;
+mod kinds;
 mod lists;
+mod merging;
 mod namespaces;
 mod objects;
 mod patches;
@@ -64,7 +66,9 @@ async fn the_real_server_agrees() {
         ("apply", apply::CASES),
         ("custom", custom::CASES),
         ("deletion", deletion::CASES),
+        ("kinds", kinds::CASES),
         ("lists", lists::CASES),
+        ("merging", merging::CASES),
         ("namespaces", namespaces::CASES),
         ("objects", objects::CASES),
         ("patches", patches::CASES),

@@ -1,8 +1,7 @@
 //! Stores that fail, limits, panics; and what logs and errors may say.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,8 +13,8 @@ use relay_core::{
 };
 use relay_metadata::{CATALOGUE, Limits};
 use secrecy::ExposeSecret as _;
-use tracing_subscriber::fmt::MakeWriter;
 
+use crate::log::Log;
 use crate::world::{Api, World, step, tree};
 
 /// Fails, in one of the ways of stores.
@@ -314,36 +313,9 @@ fn the_page_of_errors_is_in_step_with_the_catalogue() {
     assert_eq!(std::fs::read_to_string(path).unwrap(), page);
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn the_log_names_requests_and_causes_and_no_secrets() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(log.clone())
-        .with_ansi(false)
-        .finish();
-    // Whichever test comes first to a log line decides, for all threads, whether it is of interest:
-    // only a subscriber for all of them is sure to see it.
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let log = Log::of_the_process(tracing::Level::TRACE);
 
     let api = World::new()
         .secret("s", "canary-1")
@@ -370,7 +342,7 @@ async fn the_log_names_requests_and_causes_and_no_secrets() {
     assert_eq!(api.send(refused).await.status, 401);
     failing(Failing::Backend).get("/spec").await.fails("backend", 500, "rma_model_read_error");
 
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     for expected in [
         r#"method=GET path="/secrets/s" status=200"#,
         "authentication failed",

@@ -11,6 +11,8 @@ mod authentication;
 mod conditions;
 mod errors;
 mod leaving;
+#[path = "../shared/log.rs"]
+mod log;
 mod metrics;
 mod outputs;
 mod reports;

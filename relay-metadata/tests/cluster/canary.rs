@@ -1,8 +1,5 @@
 //! Secrets that are marked, and a look for the mark wherever it must not be.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use axum::body::Body;
 use axum::http::Request;
 use relay_core::{Action, Claims, SigningKey, TokenSigner as _};
@@ -11,38 +8,13 @@ use relay_store::key;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use tower::ServiceExt as _;
-use tracing_subscriber::fmt::MakeWriter;
 
+use crate::log::Log;
 use crate::world::{PRIVATE, World, step};
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 #[tokio::test]
 async fn no_secret_is_in_logs_errors_metrics_or_debug() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::DEBUG)
-        .with_writer(log.clone())
-        .with_ansi(false)
-        .finish();
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let log = Log::of_the_process(tracing::Level::DEBUG);
 
     let world = World::new().await;
     let build = step("build");
@@ -117,7 +89,7 @@ async fn no_secret_is_in_logs_errors_metrics_or_debug() {
     let page = axum::body::to_bytes(page.into_body(), usize::MAX).await.unwrap();
     look("metrics", std::str::from_utf8(&page).unwrap());
     look("Debug", &format!("{:?}", world.router));
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert!(log.contains("could not deliver") && log.contains("handled"), "{log}");
     look("log", &log);
 }

@@ -9,6 +9,8 @@ mod accounts;
 mod callers;
 mod canary;
 mod data;
+#[path = "../shared/log.rs"]
+mod log;
 mod logs;
 mod real;
 mod world;

@@ -1,45 +1,16 @@
 //! Marked secrets of Vault are looked for wherever they must not be.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use secrecy::ExposeSecret as _;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::double::{Double, Fault};
 use crate::installation::{BUILD, Checks, Installation};
+use crate::log::Log;
 use crate::stage::{Stage, token};
 use crate::world::step;
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn nothing_of_vault_is_in_logs_errors_or_debug() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(log.clone())
-        .with_ansi(false)
-        .finish();
-    // Alone on its thread, as other tests are on theirs.
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let log = Log::of_the_process(tracing::Level::TRACE);
 
     let double = Double::default();
     let stage = Stage::on_double(&double).await;
@@ -75,7 +46,7 @@ async fn nothing_of_vault_is_in_logs_errors_or_debug() {
     let answer = there.world.get(BUILD, "/secrets/pw").await;
     assert!(answer.body.contains("canary"), "{}", answer.body);
     look("Debug", &format!("{:?}", there.world.router));
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     for part in ["could not read", "Vault answered 500", "workflows/w1/bad"] {
         assert!(log.contains(part), "{part}: {log}");
     }

@@ -13,6 +13,8 @@ mod canary;
 #[path = "../../../relay-store/tests/vault/double.rs"]
 mod double;
 mod installation;
+#[path = "../shared/log.rs"]
+mod log;
 #[path = "../../../relay-store/tests/vault/owner.rs"]
 mod owner;
 #[expect(dead_code, reason = "the tests of the store use the rest")]

@@ -13,7 +13,21 @@ impl Document {
         Self(value.to_json())
     }
 
-    /// The same with a line feed at its end, as errors have it.
+    /// The object of these members, which are put in the order of their names.
+    pub(crate) fn object<const N: usize>(mut members: [(&'static str, Value); N]) -> Self {
+        members.sort_unstable_by_key(|(name, _)| *name);
+        let mut text = String::with_capacity(512);
+        for (index, (name, value)) in members.iter().enumerate() {
+            text.push_str(if index == 0 { "{\"" } else { ",\"" });
+            text.push_str(name);
+            text.push_str("\":");
+            value.append_json(&mut text);
+        }
+        text.push('}');
+        Self(text)
+    }
+
+    /// The document of a value with a line feed at its end, as errors have it.
     pub(crate) fn line(value: &Value) -> Self {
         let mut text = value.to_json();
         text.push('\n');

@@ -1,4 +1,4 @@
-//! Who is calling: one layer in front of every endpoint but the health check.
+//! Who is calling: asked before every endpoint but the health check.
 //!
 //! All refusals look alike. What was wrong with a credential stands in the log only, since telling
 //! a stranger would help it to guess better.
@@ -6,10 +6,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
 
-use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,27 +23,23 @@ use secrecy::zeroize::Zeroizing;
 use crate::error::{ApiError, Chain};
 use crate::router::App;
 
-/// Lets a request pass whose sender is known, with its [`Caller`] in the extensions.
-pub(crate) async fn authenticate(
-    State(app): State<App>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let presented = Presented { token: token(request.headers()), address: address(&app, &request) };
-    match caller(&app, &presented).await {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(AuthenticateError::Backend(source)) => {
+/// What a request says of its sender.
+pub(crate) fn presented(app: &App, request: &Request) -> Presented {
+    Presented { token: token(request.headers()), address: address(app, request) }
+}
+
+/// Whoever presented this, or what to answer instead.
+pub(crate) async fn authenticate(app: &App, presented: &Presented) -> Result<Caller, Response> {
+    caller(app, presented).await.map_err(|error| match error {
+        AuthenticateError::Backend(source) => {
             tracing::error!(error = %Chain(&*source), "could not check a credential");
             ApiError::Read.into_response()
         }
-        Err(refusal) => {
+        refusal => {
             tracing::warn!(%refusal, "authentication failed");
             refuse()
         }
-    }
+    })
 }
 
 async fn caller(app: &App, presented: &Presented) -> Result<Caller, AuthenticateError> {

@@ -1,19 +1,26 @@
-//! The outermost layer, which every request passes, unknown paths included: request id, access log,
-//! security headers, the time limit, and the check that the path can be read at all.
+//! The one layer, which every request passes, unknown paths included: request id, access log,
+//! security headers, the time limit, the check that the path can be read at all, authentication.
 
-use std::sync::LazyLock;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use percent_encoding::percent_decode_str;
+use tower::Service;
 use tracing::Instrument as _;
 
+use crate::authentication::{authenticate, presented};
 use crate::error::ApiError;
 use crate::query::escapes_are_whole;
 use crate::router::App;
+use crate::routes::{Access, Route};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -38,12 +45,50 @@ static SECURITY: LazyLock<HeaderMap> = LazyLock::new(|| {
     headers
 });
 
+/// The layer around every endpoint, and around what answers where there is none.
+#[derive(Clone)]
+pub(crate) struct Exchange<S> {
+    pub(crate) app: App,
+    /// The row of the table; `None` where no row has the path.
+    pub(crate) route: Option<&'static Route>,
+    pub(crate) inner: S,
+}
+
+impl<S> Service<Request> for Exchange<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let ready = self.inner.clone();
+        let ready = std::mem::replace(&mut self.inner, ready);
+        let (app, route) = (Arc::clone(&self.app), self.route);
+        Box::pin(async move { Ok(exchange(&app, route, request, ready).await) })
+    }
+}
+
 /// Takes a request through everything else.
-pub(crate) async fn exchange(State(app): State<App>, request: Request, next: Next) -> Response {
+async fn exchange<S>(
+    app: &App,
+    route: Option<&'static Route>,
+    request: Request,
+    inner: S,
+) -> Response
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
     // A client's own id is not taken over: it would let one caller write into another's traces.
     let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string();
     let span = tracing::info_span!("request", %id);
-    let mut response = answer(&app, request, next).instrument(span).await;
+    let mut response = answer(app, route, request, inner).instrument(span).await;
 
     // A copy of the map that has them all grows no more.
     let own = std::mem::replace(response.headers_mut(), SECURITY.clone());
@@ -55,32 +100,73 @@ pub(crate) async fn exchange(State(app): State<App>, request: Request, next: Nex
     response
 }
 
-async fn answer(app: &App, request: Request, next: Next) -> Response {
+async fn answer<S>(
+    app: &App,
+    route: Option<&'static Route>,
+    request: Request,
+    inner: S,
+) -> Response
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
     let started = Instant::now();
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
     // Without the query, which may hold what a caller asks of its spec.
     let path = request.uri().path().to_owned();
 
     let response = if is_readable(&path) {
-        let handled = tokio::time::timeout(app.limits.request_time, next.run(request)).await;
-        handled.unwrap_or_else(|_| ApiError::Timeout.into_response())
+        let handled = AssertUnwindSafe(handle(app, route, request, inner)).catch_unwind();
+        let handled = tokio::time::timeout(app.limits.request_time, handled).await;
+        match handled {
+            Ok(Ok(response)) => response,
+            Ok(Err(_)) => panicked(),
+            Err(_) => ApiError::Timeout.into_response(),
+        }
     } else {
         const TEXT: &str = "text/plain; charset=utf-8";
         let headers = [(header::CONTENT_TYPE, TEXT)];
         (StatusCode::BAD_REQUEST, headers, "400 Bad Request").into_response()
     };
 
-    let status = response.status();
-    let route = route.as_ref().map(MatchedPath::as_str);
-    app.metrics.note(&method, route, status, started.elapsed());
-    let milliseconds = started.elapsed().as_millis();
+    let (status, took) = (response.status(), started.elapsed());
+    app.metrics.note(&method, route, status, took);
+    let milliseconds = took.as_millis();
     if status.is_server_error() {
         tracing::warn!(%method, ?path, status = status.as_u16(), milliseconds, "handled");
     } else {
         tracing::debug!(%method, ?path, status = status.as_u16(), milliseconds, "handled");
     }
     response
+}
+
+/// Lets through whom the route admits. A method that the path does not have is answered to anybody.
+async fn handle<S>(
+    app: &App,
+    route: Option<&'static Route>,
+    mut request: Request,
+    mut inner: S,
+) -> Response
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
+    let asked = route.filter(|route| route.serves(request.method()));
+    if asked.is_some_and(|route| route.access() == Access::Callers) {
+        let presented = presented(app, &request);
+        match authenticate(app, &presented).await {
+            Ok(caller) => {
+                request.extensions_mut().insert(caller);
+            }
+            Err(refusal) => return refusal,
+        }
+    }
+    let Ok(response) = inner.call(request).await;
+    response
+}
+
+/// The panic's own words stay out of answer and log: they may quote what was being worked on.
+fn panicked() -> Response {
+    tracing::error!("an endpoint panicked");
+    ApiError::Internal.into_response()
 }
 
 /// Whether the names in a path can be decoded: whole escapes, and UTF-8 behind them.

@@ -16,7 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::cluster::PodIndex;
-use crate::routes::{ROUTES, Route};
+use crate::routes::Route;
 
 /// Requests by method, route and status, and how long they took.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +52,7 @@ impl Metrics {
     pub(crate) fn note(
         &self,
         method: &Method,
-        route: Option<&str>,
+        route: Option<&Route>,
         status: StatusCode,
         took: Duration,
     ) {
@@ -64,8 +64,7 @@ impl Metrics {
             Method::PUT => "PUT",
             _ => "other",
         };
-        let route = ROUTES.iter().map(Route::path).find(|path| Some(*path) == route);
-        let route = route.unwrap_or("unknown");
+        let route = route.map_or("unknown", Route::path);
         let labels = RouteLabels { route };
         self.0.seconds.get_or_create(&labels).observe(took.as_secs_f64());
         let labels = RequestLabels { method, route, status: status.as_u16() };

@@ -8,16 +8,11 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
-use axum::http::{StatusCode, header};
-use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::future::RouteFuture;
 use relay_core::{Authenticator, Clock, SystemClock};
 use tower::{BoxError, Service};
-use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::error::ApiError;
-use crate::exchange::exchange;
 use crate::metrics::Metrics;
 use crate::reported::Reported;
 use crate::routes::table;
@@ -124,11 +119,7 @@ impl Router {
 
     fn of(shared: Shared) -> Self {
         let app = Arc::new(shared);
-        let service = table(&app)
-            .fallback(nothing_there)
-            .layer(CatchPanicLayer::custom(|_| panicked()))
-            .layer(from_fn_with_state(app.clone(), exchange))
-            .with_state(app.clone());
+        let service = table(&app);
         Self { app, service }
     }
 }
@@ -161,15 +152,4 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         self.service.call(request)
     }
-}
-
-async fn nothing_there() -> impl IntoResponse {
-    const TEXT: &str = "text/plain; charset=utf-8";
-    (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, TEXT)], "404 page not found\n")
-}
-
-/// The panic's own words stay out of answer and log: they may quote what was being worked on.
-fn panicked() -> Response {
-    tracing::error!("an endpoint panicked");
-    ApiError::Internal.into_response()
 }

@@ -1,16 +1,19 @@
 //! What the API serves, as one table: the router is built from it, and tests enumerate it.
 
 use std::fmt;
+use std::sync::Arc;
 
-use axum::http::Method;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::http::{Method, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::{MethodFilter, MethodRouter, any, on};
+use tower::Layer;
+use tower::layer::layer_fn;
 
-use crate::authentication::authenticate;
 use crate::endpoints::{
     conditions, decorators, environment, events, health, logs, outputs, secrets, spec, state,
     status, validate, workflows,
 };
+use crate::exchange::Exchange;
 use crate::router::App;
 
 /// One row of the table: a method on a path. Where `GET` is served, so is `HEAD`.
@@ -86,14 +89,15 @@ impl Route {
         self.access
     }
 
-    /// The endpoint behind its authentication, which a request meets only after its path and
-    /// method have matched.
-    fn guarded(&self, app: &App) -> Option<MethodRouter<App>> {
+    /// Whether requests with this method come to its endpoint.
+    pub(crate) fn serves(&self, method: &Method) -> bool {
+        self.method == method || (self.method == Method::GET && method == Method::HEAD)
+    }
+
+    /// The endpoint, and what answers to other methods, inside the layer of all requests.
+    fn endpoint(&'static self, app: &App) -> Option<MethodRouter<App>> {
         let endpoint = (self.endpoint)(MethodFilter::try_from(self.method.clone()).ok()?);
-        Some(match self.access {
-            Anybody => endpoint,
-            Callers => endpoint.route_layer(from_fn_with_state(app.clone(), authenticate)),
-        })
+        Some(endpoint.layer(exchange(app, Some(self))))
     }
 }
 
@@ -104,9 +108,26 @@ impl fmt::Debug for Route {
 }
 
 /// The router of the whole table.
-pub(crate) fn table(app: &App) -> axum::Router<App> {
-    ROUTES.iter().fold(axum::Router::new(), |router, route| match route.guarded(app) {
-        Some(endpoint) => router.route(route.path, endpoint),
-        None => router,
-    })
+pub(crate) fn table(app: &App) -> axum::Router {
+    let router = ROUTES.iter().fold(axum::Router::new(), |router, route| {
+        match route.endpoint(app) {
+            Some(endpoint) => router.route(route.path, endpoint),
+            None => router,
+        }
+    });
+    let nothing = any(nothing_there).layer(exchange(app, None));
+    router.fallback_service(nothing).with_state(Arc::clone(app))
+}
+
+fn exchange(
+    app: &App,
+    route: Option<&'static Route>,
+) -> impl Layer<axum::routing::Route, Service = Exchange<axum::routing::Route>> + Clone + use<> {
+    let app = Arc::clone(app);
+    layer_fn(move |inner| Exchange { app: Arc::clone(&app), route, inner })
+}
+
+async fn nothing_there() -> impl IntoResponse {
+    const TEXT: &str = "text/plain; charset=utf-8";
+    (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, TEXT)], "404 page not found\n")
 }

@@ -38,7 +38,7 @@ const MOST: usize = 1024;
 #[derive(Default)]
 struct Trusted {
     hasher: RandomState,
-    /// By a keyed hash of the token, which says nothing of it.
+    /// By a keyed hash of the token's signature, which says nothing of it.
     recent: RwLock<HashMap<u64, Arc<Recent>>>,
 }
 
@@ -50,9 +50,15 @@ struct Recent {
 }
 
 impl Trusted {
+    /// Signatures differ where tokens do, and are the shortest part.
+    fn hash(&self, token: &SecretString) -> u64 {
+        let token = token.expose_secret();
+        self.hasher.hash_one(token.rsplit_once('.').map_or(token, |(_, signature)| signature))
+    }
+
     fn get(&self, token: &SecretString) -> Option<Arc<Recent>> {
         let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
-        let known = recent.get(&self.hasher.hash_one(token.expose_secret()))?;
+        let known = recent.get(&self.hash(token))?;
         let is_it = known.token.expose_secret() == token.expose_secret();
         (is_it && known.verified.elapsed() < RECENT).then(|| Arc::clone(known))
     }
@@ -65,7 +71,7 @@ impl Trusted {
         if recent.len() >= MOST {
             recent.clear();
         }
-        recent.insert(self.hasher.hash_one(known.token.expose_secret()), Arc::clone(known));
+        recent.insert(self.hash(&known.token), Arc::clone(known));
     }
 }
 

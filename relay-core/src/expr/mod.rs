@@ -220,7 +220,9 @@ impl Expression {
         resolver: &dyn Resolver,
         now: Timestamp,
     ) -> Result<Evaluation, ResolveError> {
-        resolver::resolve(resolver, now, |environment| self.evaluate(environment)).await
+        let foreseen = self.0.foreseen();
+        let evaluate = |environment: &Environment| self.evaluate(environment);
+        resolver::resolve(resolver, now, foreseen, evaluate).await
     }
 
     /// Evaluates into a type, as [`Expression::evaluate_into`] does, fetching what its fields refer
@@ -234,7 +236,8 @@ impl Expression {
         resolver: &dyn Resolver,
         now: Timestamp,
     ) -> Result<Evaluation<T>, ResolveError> {
-        resolver::resolve(resolver, now, |environment| self.evaluate_into(environment)).await
+        let evaluate = |environment: &Environment| self.evaluate_into(environment);
+        resolver::resolve(resolver, now, Vec::new(), evaluate).await
     }
 
     /// Evaluates this many levels, as [`Expression::evaluate_to_depth`] does, fetching what they
@@ -250,7 +253,7 @@ impl Expression {
         now: Timestamp,
     ) -> Result<Evaluation, ResolveError> {
         let evaluate = |environment: &Environment| self.evaluate_to_depth(depth, environment);
-        resolver::resolve(resolver, now, evaluate).await
+        resolver::resolve(resolver, now, Vec::new(), evaluate).await
     }
 
     /// Evaluates a query over the tree, fetching what it refers to.
@@ -265,7 +268,7 @@ impl Expression {
         now: Timestamp,
     ) -> Result<Evaluation, ResolveError> {
         let evaluate = |environment: &Environment| self.evaluate_query(query, environment);
-        resolver::resolve(resolver, now, evaluate).await
+        resolver::resolve(resolver, now, Vec::new(), evaluate).await
     }
 }
 
@@ -305,11 +308,11 @@ fn attempt_as<T>(
     let result = run(&mut evaluator);
     let met = std::mem::take(&mut evaluator.met);
     let result = result.map(|value| {
-        let (resolved, unresolvable): (Vec<_>, Vec<_>) =
-            met.into_iter().partition(|(_, found)| *found);
-        let references =
-            |met: Vec<(Reference, bool)>| met.into_iter().map(|(met, _)| met).collect();
-        Evaluation { value, resolved: references(resolved), unresolvable: references(unresolvable) }
+        let (mut resolved, mut unresolvable) = (Vec::with_capacity(met.len()), Vec::new());
+        for (reference, found) in met {
+            if found { &mut resolved } else { &mut unresolvable }.push(reference);
+        }
+        Evaluation { value, resolved: resolved.into(), unresolvable: unresolvable.into() }
     });
     Attempt { result, wanted: evaluator.wanted }
 }

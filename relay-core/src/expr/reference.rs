@@ -1,6 +1,6 @@
 //! References: what a tree asks of the world around it (`expressions.md` §5).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -125,7 +125,7 @@ impl fmt::Display for Reference {
 
 /// A set of references, sorted by kind and id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct References(BTreeSet<Reference>);
+pub struct References(Vec<Reference>);
 
 impl References {
     /// Whether there is none.
@@ -157,8 +157,16 @@ impl References {
     }
 }
 
+impl From<Vec<Reference>> for References {
+    fn from(mut references: Vec<Reference>) -> Self {
+        references.sort_unstable();
+        references.dedup();
+        Self(references)
+    }
+}
+
 impl FromIterator<Reference> for References {
     fn from_iter<T: IntoIterator<Item = Reference>>(references: T) -> Self {
-        Self(references.into_iter().collect())
+        Self::from(references.into_iter().collect::<Vec<_>>())
     }
 }

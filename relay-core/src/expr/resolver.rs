@@ -1,5 +1,6 @@
-//! The driver: evaluates, fetches what was missing, and evaluates again until nothing new is
-//! found. Nothing is fetched twice, and what is fetched together is fetched concurrently.
+//! The driver: fetches what is sure to be needed, evaluates, fetches what was missing, and evaluates
+//! again until nothing new is found. Nothing is fetched twice, and what is fetched together is
+//! fetched concurrently.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -75,35 +76,50 @@ pub enum ResolveError {
     Store(#[from] StoreError),
 }
 
-/// Evaluates with everything that `resolver` finds.
+/// Evaluates with everything that `resolver` finds. What is foreseen is what the first evaluation
+/// would ask for.
 pub(crate) async fn resolve<T: Send>(
     resolver: &dyn Resolver,
     now: Timestamp,
+    foreseen: Vec<Reference>,
     evaluate: impl Fn(&Environment) -> Attempt<T> + Send + Sync,
 ) -> Result<Evaluation<T>, ResolveError> {
     let mut environment = Environment::new(now);
+    if !foreseen.is_empty() {
+        let wanted = foreseen.into_iter().map(Wanted::Reference);
+        fetch(resolver, wanted, &mut environment).await?;
+    }
     loop {
         let attempt = evaluate(&environment);
         // What was fetched is known, and so never wanted again: this ends.
         if attempt.wanted.is_empty() {
             return attempt.result.map_err(ResolveError::Evaluate);
         }
-        let fetches = attempt.wanted.into_iter().map(|wanted| async move {
-            let found = match &wanted {
-                Wanted::Reference(reference) => resolver.resolve(reference).await,
-                Wanted::Collection(collection) => resolver.members(collection).await.map(Some),
-            };
-            found.map(|found| (wanted, found))
-        });
-        for fetched in try_join_all(fetches).await? {
-            match fetched {
-                (Wanted::Reference(reference), value) => environment.insert(reference, value),
-                (Wanted::Collection(collection), members) => {
-                    environment.insert_collection(collection, members.unwrap_or_default());
-                }
+        fetch(resolver, attempt.wanted, &mut environment).await?;
+    }
+}
+
+async fn fetch(
+    resolver: &dyn Resolver,
+    wanted: impl IntoIterator<Item = Wanted>,
+    environment: &mut Environment,
+) -> Result<(), ResolveError> {
+    let fetches = wanted.into_iter().map(|wanted| async move {
+        let found = match &wanted {
+            Wanted::Reference(reference) => resolver.resolve(reference).await,
+            Wanted::Collection(collection) => resolver.members(collection).await.map(Some),
+        };
+        found.map(|found| (wanted, found))
+    });
+    for fetched in try_join_all(fetches).await? {
+        match fetched {
+            (Wanted::Reference(reference), value) => environment.insert(reference, value),
+            (Wanted::Collection(collection), members) => {
+                environment.insert_collection(collection, members.unwrap_or_default());
             }
         }
     }
+    Ok(())
 }
 
 /// Resolves references from the stores of a caller. What is `None` is forbidden.

@@ -67,6 +67,46 @@ impl Node {
     }
 }
 
+impl Node {
+    /// References that every evaluation of this whole tree asks for, whatever their values are: all
+    /// up to the first part that may fail or need only some of what it mentions.
+    pub(crate) fn foreseen(&self) -> Vec<Reference> {
+        let mut found = Vec::with_capacity(8);
+        self.foresee(&mut found);
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Whether what comes after this node is as certain to be asked for.
+    fn foresee(&self, found: &mut Vec<Reference>) -> bool {
+        match self {
+            Self::Data(_) => true,
+            Self::Reference { reference, .. } => {
+                found.push(reference.clone());
+                true
+            }
+            Self::Template(template) => template.parts.iter().all(|part| match part {
+                Part::Text(_) => true,
+                Part::Expr(Expr::Path { reference: Some(reference), .. }) => {
+                    found.push(reference.clone());
+                    true
+                }
+                Part::Expr(_) => false,
+            }),
+            Self::List(items, _) => {
+                crate::stack::grow(|| items.iter().all(|item| item.foresee(found)))
+            }
+            Self::Map(members, _) => {
+                crate::stack::grow(|| members.iter().all(|(_, member)| member.foresee(found)))
+            }
+            Self::Lookup { .. } | Self::Encoded { .. } | Self::Call { .. } | Self::Broken { .. } => {
+                false
+            }
+        }
+    }
+}
+
 /// The member of this key.
 pub(crate) fn member<'t>(members: &'t [(Arc<str>, Node)], key: &str) -> Option<&'t Node> {
     let found = members.binary_search_by(|(known, _)| known.as_ref().cmp(key)).ok()?;

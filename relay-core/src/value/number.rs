@@ -58,6 +58,15 @@ impl Number {
         text.parse::<f64>().ok().filter(|value| value.is_finite()).map(Self::Float)
     }
 
+    /// Whether JSON can carry it: not infinite, and not NaN.
+    #[must_use]
+    pub fn is_finite(self) -> bool {
+        match self {
+            Self::Float(value) => value.is_finite(),
+            Self::Int(_) | Self::Unsigned(_) => true,
+        }
+    }
+
     /// The JSON form (`expressions.md` §2.1): exponents below 1e-6 and from 1e21 on. `None` for
     /// infinities and NaN, which JSON cannot carry.
     #[must_use]

@@ -45,9 +45,9 @@ fn judge(evaluation: &Evaluation) -> Result<Document, ApiError> {
 }
 
 fn decision(resolved: bool, success: bool, message: &str) -> Document {
-    Document::new(&Value::map([
+    Document::object([
+        ("message", message.into()),
         ("resolved", resolved.into()),
         ("success", success.into()),
-        ("message", message.into()),
-    ]))
+    ])
 }

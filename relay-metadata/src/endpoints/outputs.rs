@@ -29,12 +29,12 @@ async fn read(caller: &Authenticated, step: String, name: String) -> Result<Docu
     let output = journal.output(&known, &name).await.map_err(ApiError::reading)?;
     let output = output.ok_or(ApiError::NotFound)?;
     let metadata = output.sensitive.map(|yes| Value::map([("sensitive", yes.into())]));
-    Ok(Document::new(&Value::map([
-        ("task_name", step.into()),
+    Ok(Document::object([
         ("key", name.into()),
-        ("value", output.value),
         ("metadata", metadata.unwrap_or_default()),
-    ])))
+        ("task_name", step.into()),
+        ("value", output.value),
+    ]))
 }
 
 /// `PUT /outputs/{name}`: sets an output of the calling step.

@@ -1,5 +1,4 @@
 use axum::extract::Path;
-use relay_core::Value;
 use secrecy::ExposeSecret as _;
 
 use crate::answer::Document;
@@ -18,6 +17,5 @@ pub(crate) async fn get(
     }
     let value = secrets.secret(&name).await.map_err(ApiError::reading)?;
     let value = value.ok_or(ApiError::NotFound)?;
-    let members = [("key", name.into()), ("value", value.expose_secret().clone())];
-    Ok(Document::new(&Value::map(members)))
+    Ok(Document::object([("key", name.into()), ("value", value.expose_secret().clone())]))
 }

@@ -1,5 +1,4 @@
 use axum::extract::{RawQuery, State};
-use relay_core::Value;
 use relay_core::expr::{self, Evaluation, Language};
 
 use crate::answer::Document;
@@ -41,9 +40,9 @@ pub(super) fn evaluated(evaluation: &Evaluation) -> Result<Document, ApiError> {
         let place = if path.is_empty() { String::new() } else { format!("{}: ", path.join(".")) };
         return Err(ApiError::Evaluation { problem: format!("{place}{problem}") });
     }
-    Ok(Document::new(&Value::map([
-        ("value", evaluation.value.clone()),
-        ("unresolvable", evaluation.unresolvable.to_wire()),
+    Ok(Document::object([
         ("complete", evaluation.is_complete().into()),
-    ])))
+        ("unresolvable", evaluation.unresolvable.to_wire()),
+        ("value", evaluation.value.clone()),
+    ]))
 }

@@ -1,5 +1,4 @@
 use axum::extract::Path;
-use relay_core::Value;
 
 use crate::answer::Document;
 use crate::authentication::Authenticated;
@@ -12,5 +11,5 @@ pub(crate) async fn get(
 ) -> Result<Document, ApiError> {
     let value = caller.journal()?.state(&name).await.map_err(ApiError::reading)?;
     let value = value.ok_or(ApiError::NotFound)?;
-    Ok(Document::new(&Value::map([("key", name.into()), ("value", value)])))
+    Ok(Document::object([("key", name.into()), ("value", value)]))
 }

@@ -21,7 +21,7 @@ pub(crate) async fn run(
         // Clients of this answer insist on the member.
         ("app_url", run.url.unwrap_or_default().into()),
     ]);
-    Ok((StatusCode::CREATED, Document::new(&Value::map([("workflow_run", run)]))))
+    Ok((StatusCode::CREATED, Document::object([("workflow_run", run)])))
 }
 
 fn parameters(members: Members<'_>) -> Result<Map, ApiError> {

@@ -20,6 +20,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::options::{LogFormat, Options};
 
+/// An answer is put together from many small pieces.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Why the program ends, for people.
 #[derive(Debug)]
 pub(crate) struct Failure(pub(crate) String);

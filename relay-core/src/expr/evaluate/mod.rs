@@ -108,14 +108,14 @@ impl<'e> Evaluator<'e> {
             }
             Node::Map(members, _) => {
                 let mut complete = true;
-                let mut values = Vec::with_capacity(members.len());
-                for (key, member) in members {
+                let members = members.iter().map(|(key, member)| {
                     let member = self.node_to_depth(member, depth - 1);
                     let member = member.map_err(|error| error.at(key.as_ref()))?;
                     complete &= member.complete;
-                    values.push((key.clone(), member.value));
-                }
-                Ok(Partial { value: Value::from(values.into_iter().collect::<Map>()), complete })
+                    Ok((key.clone(), member.value))
+                });
+                let value = Value::from(members.collect::<Result<Map, Error>>()?);
+                Ok(Partial { value, complete })
             }
             Node::Template(template) => {
                 self.template(template).map_err(|error| error.within(Frame::Template))

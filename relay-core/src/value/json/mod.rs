@@ -122,8 +122,13 @@ impl Value {
             Self::List(_) | Self::Map(_) => 256,
             _ => 0,
         });
-        self.write_json(Strings::Transfer, &mut out);
+        self.append_json(&mut out);
         out
+    }
+
+    /// Writes the same behind what `out` holds already.
+    pub fn append_json(&self, out: &mut String) {
+        self.write_json(Strings::Transfer, out);
     }
 
     /// JSON as `jsonMarshal` writes it: of strings that JSON cannot carry, each byte that is not
@@ -137,16 +142,20 @@ impl Value {
     /// The path of the first number that JSON cannot carry, if there is one.
     #[must_use]
     pub fn first_unencodable(&self) -> Option<Vec<String>> {
-        crate::stack::grow(|| match self {
-            Self::Number(number) => number.to_json().is_none().then(Vec::new),
-            Self::List(items) => items.iter().enumerate().find_map(|(index, item)| {
-                item.first_unencodable().map(|path| prefixed(index.to_string(), path))
+        match self {
+            Self::Number(number) => (!number.is_finite()).then(Vec::new),
+            Self::List(items) => crate::stack::grow(|| {
+                items.iter().enumerate().find_map(|(index, item)| {
+                    item.first_unencodable().map(|path| prefixed(index.to_string(), path))
+                })
             }),
-            Self::Map(map) => map.iter().find_map(|(key, value)| {
-                value.first_unencodable().map(|path| prefixed(key.to_string(), path))
+            Self::Map(map) => crate::stack::grow(|| {
+                map.iter().find_map(|(key, value)| {
+                    value.first_unencodable().map(|path| prefixed(key.to_string(), path))
+                })
             }),
             _ => None,
-        })
+        }
     }
 
     fn write_json(&self, strings: Strings, out: &mut String) {
@@ -165,24 +174,28 @@ impl Value {
             Self::Time(time) => write_string(&time.to_string(), out),
             Self::List(items) => {
                 out.push('[');
-                for (index, item) in items.iter().enumerate() {
-                    if index > 0 {
-                        out.push(',');
+                crate::stack::grow(|| {
+                    for (index, item) in items.iter().enumerate() {
+                        if index > 0 {
+                            out.push(',');
+                        }
+                        item.write_json(strings, out);
                     }
-                    crate::stack::grow(|| item.write_json(strings, out));
-                }
+                });
                 out.push(']');
             }
             Self::Map(map) => {
                 out.push('{');
-                for (index, (key, value)) in map.iter().enumerate() {
-                    if index > 0 {
-                        out.push(',');
+                crate::stack::grow(|| {
+                    for (index, (key, value)) in map.iter().enumerate() {
+                        if index > 0 {
+                            out.push(',');
+                        }
+                        write_string(key, out);
+                        out.push(':');
+                        value.write_json(strings, out);
                     }
-                    write_string(key, out);
-                    out.push(':');
-                    crate::stack::grow(|| value.write_json(strings, out));
-                }
+                });
                 out.push('}');
             }
         }
@@ -306,8 +319,20 @@ fn write_escaped(text: &str, out: &mut String) {
 
 /// Whether a character that begins with this byte may need one: `0xe2` begins U+2028 and U+2029.
 fn may_need_escape(byte: u8) -> bool {
-    matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | 0..=0x1f | 0xe2)
+    MAY_NEED_ESCAPE.get(usize::from(byte)).copied().unwrap_or_default()
 }
+
+/// A look at a table is a third of what the comparisons take.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+static MAY_NEED_ESCAPE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = matches!(byte, 0..=0x1f | 0x22 | 0x26 | 0x3c | 0x3e | 0x5c | 0xe2);
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

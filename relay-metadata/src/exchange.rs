@@ -100,12 +100,7 @@ where
     response
 }
 
-async fn answer<S>(
-    app: &App,
-    route: Option<&'static Route>,
-    request: Request,
-    inner: S,
-) -> Response
+async fn answer<S>(app: &App, route: Option<&'static Route>, request: Request, inner: S) -> Response
 where
     S: Service<Request, Response = Response, Error = Infallible>,
 {

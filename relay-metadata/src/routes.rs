@@ -109,12 +109,11 @@ impl fmt::Debug for Route {
 
 /// The router of the whole table.
 pub(crate) fn table(app: &App) -> axum::Router {
-    let router = ROUTES.iter().fold(axum::Router::new(), |router, route| {
-        match route.endpoint(app) {
+    let router =
+        ROUTES.iter().fold(axum::Router::new(), |router, route| match route.endpoint(app) {
             Some(endpoint) => router.route(route.path, endpoint),
             None => router,
-        }
-    });
+        });
     let nothing = any(nothing_there).layer(exchange(app, None));
     router.fallback_service(nothing).with_state(Arc::clone(app))
 }

@@ -100,9 +100,10 @@ impl Node {
             Self::Map(members, _) => {
                 crate::stack::grow(|| members.iter().all(|(_, member)| member.foresee(found)))
             }
-            Self::Lookup { .. } | Self::Encoded { .. } | Self::Call { .. } | Self::Broken { .. } => {
-                false
-            }
+            Self::Lookup { .. }
+            | Self::Encoded { .. }
+            | Self::Call { .. }
+            | Self::Broken { .. } => false,
         }
     }
 }

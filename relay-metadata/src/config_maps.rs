@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use relay_core::{Action, AuthenticateError, Claims, SecretStore, Stores};
+use relay_core::{Action, AuthenticateError, Claims, Definition, Journal, SecretStore, Stores};
 use relay_store::ConfigMaps;
 
 use crate::token::CallerStores;
@@ -27,24 +27,19 @@ impl ConfigMapStores {
 impl CallerStores for ConfigMapStores {
     async fn stores(&self, action: &Action, claims: &Claims) -> Result<Stores, AuthenticateError> {
         let secrets = Some(Arc::clone(&self.secrets));
-        Ok(Stores { secrets, ..named_by(claims, action, &self.maps)? })
+        Ok(Stores { secrets, ..named_by(claims, action, &self.maps) })
     }
 }
 
-/// The definition and the journal of this action, in the ConfigMaps that its claims name.
-pub(crate) fn named_by(
-    claims: &Claims,
-    action: &Action,
-    maps: &ConfigMaps,
-) -> Result<Stores, AuthenticateError> {
-    let missing = |name: &str| AuthenticateError::refused(format!("the claim {name} is missing"));
-    let claim = |claim: &'_ Option<String>, name: &str| claim.clone().ok_or_else(|| missing(name));
-    let namespace = claim(&claims.namespace_name, "k8s.io/namespace-name")?;
-    let immutable = claim(&claims.immutable_config_map, "relay.sh/k8s/immutable-config-map-name")?;
-    let mutable = claim(&claims.mutable_config_map, "relay.sh/k8s/mutable-config-map-name")?;
-    Ok(Stores {
-        definition: Some(Arc::new(maps.definition(&namespace, &immutable, action.clone()))),
-        journal: Some(Arc::new(maps.journal(&namespace, &mutable, action.clone()))),
-        ..Stores::default()
-    })
+/// The definition and the journal of this action, as far as its claims name a ConfigMap for each.
+pub(crate) fn named_by(claims: &Claims, action: &Action, maps: &ConfigMaps) -> Stores {
+    let Some(namespace) = claims.namespace_name.as_deref() else { return Stores::default() };
+    let definition = claims.immutable_config_map.as_deref().map(|name| {
+        Arc::new(maps.definition(namespace, name, action.clone())) as Arc<dyn Definition>
+    });
+    let journal = claims
+        .mutable_config_map
+        .as_deref()
+        .map(|name| Arc::new(maps.journal(namespace, name, action.clone())) as Arc<dyn Journal>);
+    Stores { definition, journal, ..Stores::default() }
 }

@@ -105,10 +105,12 @@ impl ConfigMapJournal {
 impl Journal for ConfigMapJournal {
     async fn output(&self, step: &StepName, name: &str) -> Result<Option<Output>, StoreError> {
         let Some(action) = self.step(step) else { return Ok(None) };
-        let Ok(key) = key::output(&action, name) else { return Ok(None) };
+        let prefix = key::prefix(&action);
+        let Ok(key) = key::output_of(&prefix, name) else { return Ok(None) };
         let Some(snapshot) = self.map.having(&key).await? else { return Ok(None) };
-        let metadata = key::output_metadata(&action, name)?;
-        let sensitive = snapshot.get(&metadata).and_then(|text| record::read_sensitive(text));
+        // Others may have written one whose metadata has no room.
+        let metadata = key::output_metadata_of(&prefix, name).ok();
+        let sensitive = metadata.and_then(|key| record::read_sensitive(snapshot.get(&key)?));
         Ok(snapshot.value(&key)?.map(|value| Output { value, sensitive }))
     }
 
@@ -130,6 +132,8 @@ impl Journal for ConfigMapJournal {
     }
 
     async fn set_output(&self, name: &str, value: Value) -> Result<(), StoreError> {
+        // Whether it is sensitive may be said later.
+        key::output_metadata(&self.action, name)?;
         let entry = (key::output(&self.action, name)?, value.to_json());
         self.map.set_chosen(BTreeMap::from([entry, self.own_name()])).await
     }

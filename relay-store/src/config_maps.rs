@@ -10,7 +10,7 @@ use kube::Client;
 use relay_core::Action;
 
 use crate::config_map::{ConfigMapDefinition, ConfigMapJournal};
-use crate::stored::{Cell, Stored};
+use crate::stored::{Cell, Stored, Turns};
 use crate::watched::Watches;
 
 /// How long an immutable map is not read again. It never changes, but it may be deleted, and another
@@ -22,6 +22,7 @@ const RECENT: Duration = Duration::from_secs(1);
 pub struct ConfigMaps {
     client: Client,
     reading: Reading,
+    turns: Turns,
 }
 
 enum Reading {
@@ -34,7 +35,8 @@ impl ConfigMaps {
     /// Kept by watches: what was read before costs no call.
     #[must_use]
     pub fn watched(client: Client) -> Self {
-        Self { reading: Reading::Watched(Watches::new(client.clone())), client }
+        let reading = Reading::Watched(Watches::new(client.clone()));
+        Self { client, reading, turns: Turns::default() }
     }
 
     /// Read by name, for an identity that may do no more, or in a process that holds the maps
@@ -42,7 +44,7 @@ impl ConfigMaps {
     /// the mutable one once for each request.
     #[must_use]
     pub fn by_name(client: Client) -> Self {
-        Self { reading: Reading::Named(Mutex::default()), client }
+        Self { client, reading: Reading::Named(Mutex::default()), turns: Turns::default() }
     }
 
     /// The definition of this action in this map.
@@ -72,10 +74,11 @@ impl ConfigMaps {
     }
 
     fn map(&self, namespace: &str, name: &str) -> Stored {
-        match &self.reading {
+        let stored = match &self.reading {
             Reading::Watched(watches) => Stored::watched(watches, namespace, name),
             Reading::Named(_) => Stored::new(self.client.clone(), namespace, name),
-        }
+        };
+        stored.with_turns(&self.turns)
     }
 }
 

@@ -4,6 +4,8 @@
 //! A ConfigMap takes `[-._a-zA-Z0-9]` in its keys. Every other byte of a name is written `_.HH`,
 //! and so is an underscore before a dot, so that any name can be read back.
 
+use std::fmt::Write as _;
+
 use relay_core::{Action, StoreError};
 
 /// The longest key that an API server takes.
@@ -20,7 +22,7 @@ const PARAMETERS: &str = "parameters.";
 ///
 /// When the key would be too long; likewise below.
 pub fn parameter(name: &str) -> Result<String, StoreError> {
-    fitting(format!("{PARAMETERS}{}", escape(name)), name)
+    named(PARAMETERS, "", name)
 }
 
 /// The name of the parameter that a key is of.
@@ -32,7 +34,9 @@ pub fn parameter_name(key: &str) -> Option<String> {
 /// What all keys of an action begin with.
 #[must_use]
 pub fn prefix(action: &Action) -> String {
-    format!("{}.{}.", action.plural(), action.hash())
+    let mut prefix = String::with_capacity(128);
+    let _ = write!(prefix, "{}.{}.", action.plural(), action.hash());
+    prefix
 }
 
 /// The spec of an action, in the immutable map.
@@ -77,34 +81,44 @@ pub fn status(action: &Action) -> String {
 ///
 /// When the key would be too long; likewise below.
 pub fn state(action: &Action, name: &str) -> Result<String, StoreError> {
-    named(action, "state.", name)
+    named(&prefix(action), "state.", name)
 }
 
 /// An output of a step, in the mutable map.
 pub fn output(action: &Action, name: &str) -> Result<String, StoreError> {
-    named(action, "output.", name)
+    output_of(&prefix(action), name)
 }
 
 /// What is known about an output of a step, in the mutable map.
 pub fn output_metadata(action: &Action, name: &str) -> Result<String, StoreError> {
-    named(action, "metadata.output.", name)
+    output_metadata_of(&prefix(action), name)
 }
 
 /// A decorator of a step, in the mutable map.
 pub fn decorator(action: &Action, name: &str) -> Result<String, StoreError> {
-    named(action, "decorator.", name)
+    named(&prefix(action), "decorator.", name)
 }
 
 /// A message about a step, in the mutable map.
 pub fn message(action: &Action, id: &str) -> Result<String, StoreError> {
-    named(action, "message.", id)
+    named(&prefix(action), "message.", id)
 }
 
-fn named(action: &Action, part: &str, name: &str) -> Result<String, StoreError> {
-    fitting(format!("{}{part}{}", prefix(action), escape(name)), name)
+/// An output of the step whose keys begin so.
+pub(crate) fn output_of(prefix: &str, name: &str) -> Result<String, StoreError> {
+    named(prefix, "output.", name)
 }
 
-fn fitting(key: String, name: &str) -> Result<String, StoreError> {
+/// What is known about an output of the step whose keys begin so.
+pub(crate) fn output_metadata_of(prefix: &str, name: &str) -> Result<String, StoreError> {
+    named(prefix, "metadata.output.", name)
+}
+
+fn named(prefix: &str, part: &str, name: &str) -> Result<String, StoreError> {
+    let mut key = String::with_capacity(prefix.len() + part.len() + name.len());
+    key.push_str(prefix);
+    key.push_str(part);
+    escape(name, &mut key);
     if key.len() <= MAX_KEY {
         return Ok(key);
     }
@@ -114,18 +128,16 @@ fn fitting(key: String, name: &str) -> Result<String, StoreError> {
     })
 }
 
-fn escape(name: &str) -> String {
-    let mut escaped = String::with_capacity(name.len());
+fn escape(name: &str, escaped: &mut String) {
     let mut bytes = name.bytes().peekable();
     while let Some(byte) = bytes.next() {
         let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
         if plain && !(byte == b'_' && bytes.peek() == Some(&b'.')) {
             escaped.push(char::from(byte));
         } else {
-            escaped.push_str(&format!("_.{byte:02x}"));
+            let _ = write!(escaped, "_.{byte:02x}");
         }
     }
-    escaped
 }
 
 /// The name that was escaped.
@@ -166,7 +178,7 @@ mod tests {
             ("_", "_"),
             ("__.", "__.5f."),
         ] {
-            assert_eq!(escape(name), escaped);
+            assert_eq!(named("", "", name).unwrap(), escaped);
             assert_eq!(unescape(escaped), name);
         }
     }

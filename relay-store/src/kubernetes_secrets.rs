@@ -44,14 +44,18 @@ impl KubernetesSecrets {
         label: &str,
         is_it: impl Fn(&Secret) -> bool,
     ) -> Result<Option<Arc<Secret>>, StoreError> {
-        let pick = |all: Vec<Arc<Secret>>| {
-            let named = all.into_iter().filter(|secret| is_it(secret) && self.is_visible(secret));
-            named.max_by_key(|secret| secret.labels().contains_key(WORKFLOW))
+        let watch = self.watches.labelled(&self.namespace, label);
+        let own = |secret: &Secret| secret.labels().contains_key(WORKFLOW);
+        let visible = |secret: &Secret| is_it(secret) && self.is_visible(secret);
+        let watched = match self.workflow {
+            Some(_) => watch.find(|secret| visible(secret) && own(secret)),
+            None => None,
         };
-        if let Some(found) = pick(self.watches.labelled(&self.namespace, label).current()) {
+        if let Some(found) = watched.or_else(|| watch.find(visible)) {
             return Ok(Some(found));
         }
-        Ok(pick(self.list(label).await?))
+        let listed = self.list(label).await?;
+        Ok(listed.into_iter().rev().find(|secret| is_it(secret)))
     }
 
     /// All entries, those of the workflow last.
@@ -102,7 +106,12 @@ fn connection_value(secret: &Secret) -> SecretValue {
 #[async_trait]
 impl SecretStore for KubernetesSecrets {
     async fn secret(&self, name: &str) -> Result<Option<SecretValue>, StoreError> {
-        let found = self.find(SECRET, |secret| full_name(secret, SECRET) == Some(name)).await?;
+        // One without a value may be about to get it: that is asked for, as one that is missing is.
+        let is_it = |secret: &Secret| {
+            full_name(secret, SECRET) == Some(name)
+                && secret.data.as_ref().is_some_and(|data| data.contains_key("value"))
+        };
+        let found = self.find(SECRET, is_it).await?;
         Ok(found.as_deref().and_then(secret_value))
     }
 

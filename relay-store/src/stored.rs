@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use relay_core::{Expression, StoreError, Value};
 use serde_json::json;
@@ -24,40 +24,74 @@ pub(crate) type Data = BTreeMap<String, String>;
 /// many references makes one call, or none where a watch holds it.
 #[derive(Debug)]
 pub(crate) struct Stored {
-    api: Api<ConfigMap>,
-    name: String,
+    place: Place,
+    name: Arc<str>,
     /// Filled by the first reader, for which the others wait; replaced by each write.
     data: Mutex<Cell>,
-    watch: Option<Arc<Watch<ConfigMap>>>,
+    turns: Turns,
+}
+
+#[derive(Debug)]
+enum Place {
+    Named(Box<Api<ConfigMap>>),
+    Watched(Arc<Watch<ConfigMap>>),
+}
+
+/// Who may write to which map: one after another within this process, since an API server refuses
+/// writes that meet. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Turns(Arc<Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>>);
+
+impl Turns {
+    fn of(&self, place: String) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        let turn = turns.entry(place).or_default();
+        turn.upgrade().unwrap_or_else(|| {
+            let new = Arc::default();
+            *turn = Arc::downgrade(&new);
+            new
+        })
+    }
 }
 
 /// What a map says, once it was read.
 pub(crate) type Cell = Arc<OnceCell<Snapshot>>;
 
-/// Trees that were parsed from entries of a map, by key: once for all requests that see this map.
-pub(crate) type Trees = Mutex<HashMap<String, Expression>>;
+/// What was parsed of the entries of a map, by key: once for all requests that see this map.
+#[derive(Debug, Default)]
+pub(crate) struct Parsed {
+    trees: Mutex<HashMap<String, Expression>>,
+    values: Mutex<HashMap<String, Value>>,
+}
 
 /// A map as it was at some time.
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
     map: Arc<ConfigMap>,
-    trees: Arc<Trees>,
+    parsed: Arc<Parsed>,
     /// Whether it comes from a watch. Then what is not in it may be there all the same.
     watched: bool,
 }
 
 impl Snapshot {
     fn of(map: ConfigMap) -> Self {
-        Self { map: Arc::new(map), trees: Arc::default(), watched: false }
+        Self { map: Arc::new(map), parsed: Arc::default(), watched: false }
     }
 
     pub(crate) fn value(&self, key: &str) -> Result<Option<Value>, StoreError> {
-        let value = |text| read_value(text).ok_or_else(|| damaged(key, "no transfer JSON"));
-        self.get(key).map(|text| value(text)).transpose()
+        let mut values = self.parsed.values.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = values.get(key) {
+            return Ok(Some(value.clone()));
+        }
+        let Some(text) = self.get(key) else { return Ok(None) };
+        let value = read_value(text).ok_or_else(|| damaged(key, "no transfer JSON"))?;
+        values.insert(key.to_owned(), value.clone());
+        Ok(Some(value))
     }
 
     fn expression(&self, key: &str) -> Result<Option<Expression>, StoreError> {
-        let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut trees = self.parsed.trees.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tree) = trees.get(key) {
             return Ok(Some(tree.clone()));
         }
@@ -83,17 +117,27 @@ impl Deref for Snapshot {
 
 impl Stored {
     pub(crate) fn new(client: Client, namespace: &str, name: &str) -> Self {
-        Self {
-            api: Api::namespaced(client, namespace),
-            name: name.to_owned(),
-            data: Mutex::default(),
-            watch: None,
-        }
+        Self::at(Place::Named(Box::new(Api::namespaced(client, namespace))), name)
     }
 
     pub(crate) fn watched(watches: &Watches<ConfigMap>, namespace: &str, name: &str) -> Self {
-        let watch = Some(watches.named(namespace, name));
-        Self { watch, ..Self::new(watches.client().clone(), namespace, name) }
+        Self::at(Place::Watched(watches.named(namespace, name)), name)
+    }
+
+    fn at(place: Place, name: &str) -> Self {
+        Self { place, name: name.into(), data: Mutex::default(), turns: Turns::default() }
+    }
+
+    /// The same, which waits for its turn to write among those who share these.
+    pub(crate) fn with_turns(self, turns: &Turns) -> Self {
+        Self { turns: turns.clone(), ..self }
+    }
+
+    fn api(&self) -> &Api<ConfigMap> {
+        match &self.place {
+            Place::Named(api) => api,
+            Place::Watched(watch) => watch.api(),
+        }
     }
 
     fn backend(&self, verb: &str, source: kube::Error) -> StoreError {
@@ -112,11 +156,11 @@ impl Stored {
         if let Some(snapshot) = cell.get() {
             return Ok(snapshot.clone());
         }
-        if let Some(watch) = &self.watch
-            && let Some(map) = watch.current().pop()
+        if let Place::Watched(watch) = &self.place
+            && let Some(map) = watch.find(|_| true)
         {
-            let trees = watch.trees(&map);
-            let snapshot = Snapshot { map, trees, watched: true };
+            let parsed = watch.parsed(&map);
+            let snapshot = Snapshot { map, parsed, watched: true };
             return Ok(cell.get_or_init(|| async { snapshot }).await.clone());
         }
         self.fetch(&cell).await
@@ -137,7 +181,7 @@ impl Stored {
 
     async fn fetch(&self, cell: &Cell) -> Result<Snapshot, StoreError> {
         let fetch = || async {
-            match self.api.get_opt(&self.name).await {
+            match self.api().get_opt(&self.name).await {
                 Ok(Some(map)) => Ok(Snapshot::of(map)),
                 Ok(None) => Err(None),
                 Err(error) => Err(Some(error)),
@@ -191,23 +235,31 @@ impl Stored {
     /// that is busy or out of reach is asked again a few times.
     pub(crate) async fn set(&self, entries: Data) -> Result<(), StoreError> {
         let size: usize = entries.iter().map(|(key, text)| key.len() + text.len()).sum();
-        let patch = Patch::Merge(json!({ "data": entries }));
+        let patch = Patch::Merge(json!({ "data": &entries }));
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
+        let turn = self.turns.of(format!("{}/{}", self.api().resource_url(), self.name));
+        let turn = turn.lock().await;
         let mut pause = FIRST_PAUSE;
-        let patched = loop {
-            match self.api.patch_metadata(&self.name, &params, &patch).await {
+        let written = loop {
+            let written = match self.api().patch_metadata(&self.name, &params, &patch).await {
+                Ok(patched) => Ok(patched.metadata),
+                Err(kube::Error::Api(status)) if status.code == 404 => self.create(&entries).await,
+                Err(error) => Err(error),
+            };
+            match written {
                 Err(error) if pause <= LAST_PAUSE && may_pass(&error) => {
                     tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
                     pause = pause.saturating_mul(2);
                 }
-                patched => break patched,
+                written => break written,
             }
         };
+        drop(turn);
         *self.cell() = Arc::default();
-        match patched {
+        match written {
             Ok(written) => {
-                if let Some(watch) = &self.watch {
-                    watch.wrote(written.metadata.resource_version.as_deref());
+                if let Place::Watched(watch) = &self.place {
+                    watch.wrote(written.resource_version.as_deref());
                 }
                 Ok(())
             }
@@ -217,6 +269,15 @@ impl Stored {
             }
             Err(error) => Err(self.backend("write to", error)),
         }
+    }
+
+    /// Makes the map that nobody has made yet (`metadata-api.md` §6.2).
+    async fn create(&self, entries: &Data) -> Result<ObjectMeta, kube::Error> {
+        let metadata =
+            ObjectMeta { name: Some(self.name.as_ref().to_owned()), ..Default::default() };
+        let map = ConfigMap { metadata, data: Some(entries.clone()), ..Default::default() };
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
+        Ok(self.api().create(&params, &map).await?.metadata)
     }
 }
 

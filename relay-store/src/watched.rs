@@ -1,7 +1,6 @@
 //! Objects kept by watches, so that reading what is there costs no call.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +14,7 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::task::AbortHandle;
 
-use crate::stored::Trees;
+use crate::stored::Parsed;
 
 /// How long a watch goes on that nobody asks for.
 const IDLE: Duration = Duration::from_secs(60);
@@ -30,23 +29,30 @@ pub struct Watches<K: Resource<DynamicType = ()> + 'static> {
 }
 
 struct Open<K: Resource<DynamicType = ()> + 'static> {
-    watches: HashMap<Scope, Arc<Watch<K>>>,
+    namespaces: HashMap<Box<str>, Namespace<K>>,
     /// When those were ended last that nobody asks for.
     swept: Instant,
 }
 
-/// What is watched: a namespace and a selector.
-type Scope = (String, String);
+/// What is watched in a namespace.
+struct Namespace<K: Resource<DynamicType = ()> + 'static> {
+    named: Watched<K>,
+    labelled: Watched<K>,
+}
+
+/// By name, or by label.
+type Watched<K> = HashMap<Box<str>, Arc<Watch<K>>>;
 
 /// One watch.
 pub(crate) struct Watch<K: Resource<DynamicType = ()> + 'static> {
+    api: Api<K>,
     store: Store<K>,
     task: AbortHandle,
     asked: Mutex<Instant>,
     /// What was written last: what is older is not to be read.
     written: AtomicU64,
     /// What was parsed of the latest object; begun anew with the next.
-    trees: Mutex<Option<(Arc<K>, Arc<Trees>)>>,
+    parsed: Mutex<Option<(Arc<K>, Arc<Parsed>)>>,
 }
 
 impl<K> Watches<K>
@@ -62,7 +68,7 @@ where
     /// Watches through this client.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        let open = Open { watches: HashMap::new(), swept: Instant::now() };
+        let open = Open { namespaces: HashMap::new(), swept: Instant::now() };
         Self { client, open: Mutex::new(open) }
     }
 
@@ -72,42 +78,65 @@ where
 
     /// The object of this name.
     pub(crate) fn named(&self, namespace: &str, name: &str) -> Arc<Watch<K>> {
-        let selector = format!("metadata.name={name}");
-        self.watch(namespace, selector, watcher::Config::fields)
+        let config = || watcher::Config::default().fields(&format!("metadata.name={name}"));
+        self.watch(namespace, name, |namespace| &mut namespace.named, config)
     }
 
     /// All objects with this label.
     pub(crate) fn labelled(&self, namespace: &str, label: &str) -> Arc<Watch<K>> {
-        self.watch(namespace, label.to_owned(), watcher::Config::labels)
+        let config = || watcher::Config::default().labels(label);
+        self.watch(namespace, label, |namespace| &mut namespace.labelled, config)
     }
 
     fn watch(
         &self,
         namespace: &str,
-        selector: String,
-        select: impl FnOnce(watcher::Config, &str) -> watcher::Config,
+        name: &str,
+        kind: impl FnOnce(&mut Namespace<K>) -> &mut Watched<K>,
+        config: impl FnOnce() -> watcher::Config,
     ) -> Arc<Watch<K>> {
         let now = Instant::now();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let used = |watch: &Watch<K>| {
-            now.saturating_duration_since(
-                *watch.asked.lock().unwrap_or_else(PoisonError::into_inner),
-            ) < IDLE
-        };
-        if now.saturating_duration_since(open.swept) > SWEEP {
-            open.watches.retain(|_, watch| used(watch));
-            open.swept = now;
+        open.sweep(now);
+        // Names are copied for what is new only: each request asks for some.
+        if !open.namespaces.contains_key(namespace) {
+            open.namespaces.insert(namespace.into(), Namespace::default());
         }
-        let watch = match open.watches.entry((namespace.to_owned(), selector)) {
-            Entry::Occupied(open) => open.into_mut(),
-            Entry::Vacant(free) => {
-                let config = select(watcher::Config::default(), &free.key().1);
-                let api = Api::namespaced(self.client.clone(), namespace);
-                free.insert(Arc::new(Watch::begin(api, config)))
-            }
+        let known = open.namespaces.get_mut(namespace).map(kind);
+        let begin =
+            || Arc::new(Watch::begin(Api::namespaced(self.client.clone(), namespace), config()));
+        let Some(known) = known else { return begin() };
+        if let Some(watch) = known.get(name) {
+            *watch.asked.lock().unwrap_or_else(PoisonError::into_inner) = now;
+            return Arc::clone(watch);
+        }
+        let watch = begin();
+        known.insert(name.into(), Arc::clone(&watch));
+        watch
+    }
+}
+
+impl<K: Resource<DynamicType = ()> + 'static> Open<K> {
+    fn sweep(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.swept) <= SWEEP {
+            return;
+        }
+        let used = |watch: &Watch<K>| {
+            let asked = watch.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            now.saturating_duration_since(*asked) < IDLE
         };
-        *watch.asked.lock().unwrap_or_else(PoisonError::into_inner) = now;
-        Arc::clone(watch)
+        self.namespaces.retain(|_, namespace| {
+            namespace.named.retain(|_, watch| used(watch));
+            namespace.labelled.retain(|_, watch| used(watch));
+            !(namespace.named.is_empty() && namespace.labelled.is_empty())
+        });
+        self.swept = now;
+    }
+}
+
+impl<K: Resource<DynamicType = ()> + 'static> Default for Namespace<K> {
+    fn default() -> Self {
+        Self { named: HashMap::new(), labelled: HashMap::new() }
     }
 }
 
@@ -123,7 +152,7 @@ where
 {
     fn begin(api: Api<K>, config: watcher::Config) -> Self {
         let (store, writer) = reflector::store();
-        let changes = watcher(api, config).default_backoff().modify(|object| {
+        let changes = watcher(api.clone(), config).default_backoff().modify(|object| {
             object.meta_mut().managed_fields = None;
         });
         let keep = reflector::reflector(writer, changes).for_each(|change| {
@@ -134,26 +163,31 @@ where
         });
         let task = tokio::spawn(keep).abort_handle();
         let (asked, written) = (Mutex::new(Instant::now()), AtomicU64::new(0));
-        Self { store, task, asked, written, trees: Mutex::default() }
+        Self { api, store, task, asked, written, parsed: Mutex::default() }
     }
 
-    /// What the watch holds, but for what is known to be outdated.
-    pub(crate) fn current(&self) -> Vec<Arc<K>> {
+    pub(crate) fn api(&self) -> &Api<K> {
+        &self.api
+    }
+
+    /// An object that the watch holds and that is not known to be outdated.
+    pub(crate) fn find(&self, is_it: impl Fn(&K) -> bool) -> Option<Arc<K>> {
         let written = self.written.load(Ordering::Acquire);
-        let mut objects = self.store.state();
-        objects.retain(|object| version(object.meta().resource_version.as_deref()) >= written);
-        objects
+        let fresh = |object: &K| {
+            written == 0 || version(object.meta().resource_version.as_deref()) >= written
+        };
+        self.store.find(|object| fresh(object) && is_it(object))
     }
 
     /// What was parsed of this object before.
-    pub(crate) fn trees(&self, object: &Arc<K>) -> Arc<Trees> {
-        let mut latest = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn parsed(&self, object: &Arc<K>) -> Arc<Parsed> {
+        let mut latest = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
         match latest.as_ref() {
-            Some((parsed, trees)) if Arc::ptr_eq(parsed, object) => Arc::clone(trees),
+            Some((of, parsed)) if Arc::ptr_eq(of, object) => Arc::clone(parsed),
             _ => {
-                let trees = Arc::<Trees>::default();
-                *latest = Some((Arc::clone(object), Arc::clone(&trees)));
-                trees
+                let parsed = Arc::<Parsed>::default();
+                *latest = Some((Arc::clone(object), Arc::clone(&parsed)));
+                parsed
             }
         }
     }

@@ -98,7 +98,7 @@ impl ClusterStores {
                 Arc::new(logs.of(&claims.log_context(action))) as Arc<dyn LogSink>
             }),
             image: image.map(str::to_owned),
-            ..config_maps::named_by(claims, action, maps)?
+            ..config_maps::named_by(claims, action, maps)
         })
     }
 

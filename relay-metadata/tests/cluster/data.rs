@@ -161,3 +161,29 @@ async fn triggers_belong_to_no_run() {
         assert_eq!(answer.status, status, "{path}: {}", answer.body);
     }
 }
+
+/// What claims do not name is not there for their holder, and the rest is.
+#[tokio::test(start_paused = true)]
+async fn claims_may_name_no_config_map() {
+    let world = run().await;
+    let claims = world.claims(&step("deploy"));
+    let none = Claims { immutable_config_map: None, mutable_config_map: None, ..claims.clone() };
+    let immutable = Claims { mutable_config_map: None, ..claims };
+    let signer = SigningKey::from_pem("k", PRIVATE).unwrap();
+    for (name, ip, claims, spec, output) in
+        [("none", "10.0.0.7", none, 403, 403), ("immutable", "10.0.0.8", immutable, 200, 403)]
+    {
+        let sealed = world.sealed(&signer, &claims).await;
+        let subject = step("deploy").subject();
+        world.pod("tenant", name, ip, &subject, Some(&sealed), json!({})).await;
+        for (method, path, status) in [
+            (Method::GET, "/secrets/pw", 200),
+            (Method::GET, "/spec?q=f", spec),
+            (Method::PUT, "/outputs/o", output),
+            (Method::GET, "/state/s", 403),
+        ] {
+            let answer = world.ask(ip, method, path, "1").await;
+            assert_eq!(answer.status, status, "{name} {path}: {}", answer.body);
+        }
+    }
+}

@@ -1,8 +1,11 @@
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use http::{Method, Request};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{ObjectMeta, PostParams};
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use kube_memory::MemoryCluster;
 use relay_core::{
@@ -10,6 +13,8 @@ use relay_core::{
     ProcessState, StepStatus, StoreError, Value, WhenCondition,
 };
 use relay_store::{ConfigMapDefinition, ConfigMapJournal, ConfigMaps, StepRecord, key};
+use serde_json::json;
+use tower::Service as _;
 
 async fn map(client: &Client, name: &str, data: &[(String, &str)]) {
     let api: Api<ConfigMap> = Api::default_namespaced(client.clone());
@@ -170,7 +175,71 @@ async fn what_cannot_be_stored_is_refused() {
     a.set_status(StepStatus::default()).await.unwrap();
     let long = a.set_output(&"n".repeat(300), 1.into()).await;
     assert!(matches!(long, Err(StoreError::Refused { .. })), "{long:?}");
-    let missing = ConfigMapJournal::new(client, "default", "none", step("a"));
-    let missing = missing.set_output("o", 1.into()).await;
-    assert!(matches!(missing, Err(StoreError::Backend { .. })), "{missing:?}");
+    // The longest names leave no room for what is said of an output.
+    let (fits, long) = ("n".repeat(190), "n".repeat(195));
+    a.set_output(&fits, 1.into()).await.unwrap();
+    assert!(a.output(&"a".parse().unwrap(), &fits).await.unwrap().is_some());
+    let long_output = a.set_output(&long, 1.into()).await;
+    assert!(matches!(long_output, Err(StoreError::Refused { .. })), "{long_output:?}");
+    // One that somebody else wrote is read all the same.
+    let api: Api<ConfigMap> = Api::default_namespaced(client.clone());
+    let entry = json!({"data": {(key::output(&step("a"), &long).unwrap()): "1"}});
+    api.patch("r-mutable", &PatchParams::default(), &Patch::Merge(entry)).await.unwrap();
+    let found = journal(&client, "b").output(&"a".parse().unwrap(), &long).await.unwrap();
+    assert_eq!(found.unwrap().value, 1.into());
+}
+
+#[tokio::test]
+async fn a_map_that_nobody_made_is_made_by_its_first_writer() {
+    let client = MemoryCluster::new().client("default");
+    let maps = ConfigMaps::by_name(client.clone());
+    let writers = (0..10).map(|index| {
+        let journal = maps.journal("default", "r-mutable", step("a"));
+        async move { journal.set_output(&format!("o{index}"), index.into()).await }
+    });
+    futures::future::try_join_all(writers).await.unwrap();
+    assert_eq!(data(&client, "r-mutable").await.len(), 11, "ten outputs and the step's name");
+}
+
+/// API servers refuse writes that meet: those of one process to one map wait for each other, and not
+/// for those to another.
+#[tokio::test]
+async fn writers_of_one_map_take_turns() {
+    let cluster = MemoryCluster::new();
+    let writing = Arc::new(Mutex::new((BTreeMap::<String, usize>::new(), 0, 0)));
+    let service = tower::service_fn({
+        let (cluster, writing) = (cluster.clone(), Arc::clone(&writing));
+        move |request: Request<kube::client::Body>| {
+            let (mut cluster, writing) = (cluster.clone(), Arc::clone(&writing));
+            async move {
+                let path = request.uri().path().to_owned();
+                let writes = request.method() == Method::PATCH;
+                if writes {
+                    let mut writing = writing.lock().unwrap();
+                    let (at_path, most, most_in_all) = &mut *writing;
+                    *at_path.entry(path.clone()).or_default() += 1;
+                    *most = (*most).max(at_path[&path]);
+                    *most_in_all = (*most_in_all).max(at_path.values().sum());
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                let answer = cluster.call(request).await;
+                if writes {
+                    *writing.lock().unwrap().0.entry(path).or_default() -= 1;
+                }
+                answer
+            }
+        }
+    });
+    let maps = ConfigMaps::watched(Client::new(service, "default"));
+    for name in ["r-mutable", "s-mutable"] {
+        map(&cluster.client("default"), name, &[]).await;
+    }
+    let writers = (0..20).map(|index| {
+        let name = if index % 2 == 0 { "r-mutable" } else { "s-mutable" };
+        let journal = maps.journal("default", name, step("a"));
+        async move { journal.set_output(&format!("o{index}"), index.into()).await }
+    });
+    futures::future::try_join_all(writers).await.unwrap();
+    let (_, most, most_in_all) = *writing.lock().unwrap();
+    assert_eq!((most, most_in_all), (1, 2));
 }

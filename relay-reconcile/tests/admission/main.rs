@@ -1,0 +1,8 @@
+//! Admission of pods: what is answered, and the certificate of who answers.
+
+#[cfg(test)]
+mod certificates;
+#[cfg(test)]
+mod enforcing;
+#[cfg(test)]
+mod reviewing;

@@ -36,9 +36,10 @@ use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::watch_object;
-use kube::{Api, Client};
+use kube::{Api, Client, Resource};
 use relay_core::Clock;
 use secrecy::zeroize::Zeroizing;
+use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use crate::Telemetry;
@@ -130,23 +131,15 @@ impl Keeper {
 
     /// That something has happened to one of the two objects.
     fn changes(&self) -> impl Stream<Item = ()> + use<> {
-        fn note<T>(seen: Result<T, kube::runtime::watcher::Error>) -> future::Ready<Option<()>> {
-            if let Err(error) = &seen {
-                warn!(controller = "certificate", %error, "a watch failed and is begun again");
-            }
-            future::ready(seen.ok().map(|_| ()))
-        }
-        let secret = watch_object(self.secrets(), &self.names.secret).default_backoff();
-        let configuration =
-            watch_object(self.configurations(), &self.names.configuration).default_backoff();
-        stream::select(secret.filter_map(note), configuration.filter_map(note))
+        let secret = watch(self.secrets(), &self.names.secret).map(|_| ());
+        let configuration = watch(self.configurations(), &self.names.configuration).map(|_| ());
+        stream::select(secret, configuration)
     }
 
     /// What the Secret holds, now and whenever that changes. It need not be good.
     pub fn follow(&self) -> impl Stream<Item = Pair> + use<> {
-        watch_object(self.secrets(), &self.names.secret)
-            .default_backoff()
-            .filter_map(|seen| future::ready(seen.ok().flatten().as_ref().and_then(Pair::of)))
+        let secrets = watch(self.secrets(), &self.names.secret);
+        secrets.filter_map(|seen| future::ready(seen.as_ref().and_then(Pair::of)))
     }
 
     fn secrets(&self) -> Api<Secret> {
@@ -166,6 +159,19 @@ impl Pair {
             key: Zeroizing::new(data.get("tls.key")?.0.clone()),
         })
     }
+}
+
+/// An object, now and whenever it changes; nothing where there is none.
+fn watch<K>(api: Api<K>, name: &str) -> impl Stream<Item = Option<K>> + use<K>
+where
+    K: Resource + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
+{
+    watch_object(api, name).default_backoff().filter_map(|seen| {
+        if let Err(error) = &seen {
+            warn!(controller = "certificate", %error, "a watch failed and is begun again");
+        }
+        future::ready(seen.ok())
+    })
 }
 
 impl fmt::Debug for Keeper {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::issue::{Issued, issue};
 use super::plan::{Observed, Step, plan, tell};
@@ -31,7 +31,16 @@ impl Keeper {
         for _ in 0..STEPS {
             let observed = self.observe().await?;
             match plan(&observed, &self.names, self.clock.now()) {
-                Step::Rest(pair) => return Ok(pair),
+                Step::Rest(pair) => {
+                    if observed.configuration.is_none() {
+                        let configuration = &self.names.configuration;
+                        warn!(
+                            configuration,
+                            "no pod is asked about: there is no such configuration"
+                        );
+                    }
+                    return Ok(pair);
+                }
                 Step::Issue { why } => {
                     let issued = issue(&self.names.dns_name(), self.clock.now())?;
                     let bundle = issued.authority.clone();

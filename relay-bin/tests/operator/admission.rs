@@ -1,6 +1,7 @@
 //! Pods of tenants, as a real API server asks about them.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
@@ -64,6 +65,36 @@ async fn lead_to(world: &World, operator: &Operator) {
 /// Waits until the API server gets an answer about a pod.
 async fn until_asked(world: &World, namespace: &str) -> Value {
     eventually("pods can be made", || async { make(world, namespace, json!({})).await.ok() }).await
+}
+
+/// The entries of a Secret with a certificate that holds for 20 days.
+fn ends_soon() -> BTreeMap<&'static str, ByteString> {
+    let now = jiff::Timestamp::now();
+    let day = |time: jiff::Timestamp| {
+        let date = time.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let part = |number: i8| u8::try_from(number).unwrap();
+        rcgen::date_time_ymd(i32::from(date.year()), part(date.month()), part(date.day()))
+    };
+    let until = day(now + jiff::SignedDuration::from_hours(20 * 24));
+    let name = format!("relay-operator-webhook.{SYSTEM}.svc");
+    let mut authority = rcgen::CertificateParams::default();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    authority.not_before = day(now);
+    let issuer = rcgen::Issuer::new(authority.clone(), rcgen::KeyPair::generate().unwrap());
+    let authority = authority.self_signed(issuer.key()).unwrap().pem();
+    let mut end = rcgen::CertificateParams::new([name]).unwrap();
+    end.not_before = day(now);
+    end.not_after = until;
+    end.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    let key = rcgen::KeyPair::generate().unwrap();
+    let end = end.signed_by(&key, &issuer).unwrap().pem();
+    [
+        ("tls.crt", format!("{end}{authority}")),
+        ("tls.key", key.serialize_pem()),
+        ("ca.crt", authority),
+    ]
+    .map(|(key, text)| (key, ByteString(text.into_bytes())))
+    .into()
 }
 
 #[tokio::test]
@@ -149,6 +180,32 @@ async fn pods_of_tenants_are_what_they_should_be() {
     })
     .await;
     until_asked(&world, &tenant).await;
+
+    // At a renewal no question fails: API servers know both CAs before the certificate is another one.
+    let ends_soon = ends_soon();
+    let patch = Patch::Merge(json!({ "data": ends_soon }));
+    secrets.patch("relay-operator-webhook", &PatchParams::default(), &patch).await.unwrap();
+    eventually("the bundle has both", || async {
+        let both = bundle(&world).await;
+        let wanted = &ends_soon["ca.crt"].0;
+        both.windows(wanted.len()).any(|part| part == wanted).then_some(())
+    })
+    .await;
+    until_asked(&world, &tenant).await;
+    let certificate = || async {
+        let secret = secrets.get("relay-operator-webhook").await.unwrap();
+        secret.data.unwrap().remove("tls.crt")
+    };
+    let mut made = 0;
+    let mut renewed = None;
+    while renewed.is_none_or(|at: Instant| at.elapsed() < Duration::from_secs(2)) {
+        make(&world, &tenant, json!({})).await.expect("a renewal is not noticed");
+        made += 1;
+        if renewed.is_none() && certificate().await.as_ref() != Some(&ends_soon["tls.crt"]) {
+            renewed = Some(Instant::now());
+        }
+    }
+    assert!(made > 20, "{made}");
 
     // Nothing is written when nothing changes.
     let versions = || async {

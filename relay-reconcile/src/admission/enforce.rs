@@ -19,6 +19,9 @@ const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const TAINTS_OF_NODES: [&str; 2] =
     ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
 
+/// How much of what is wrong with a pod is told: it may be anything, and as long as a pod.
+const MAX_TOLD: usize = 8;
+
 /// What a pod asks for that no pod of a tenant is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violations(Vec<String>);
@@ -51,7 +54,7 @@ impl PodPolicy {
             // The API server takes no such pod.
             return Ok(Patch::default());
         };
-        let violations: Vec<_> = violations(spec).collect();
+        let violations: Vec<_> = violations(spec).take(MAX_TOLD).collect();
         if !violations.is_empty() {
             return Err(Violations(violations));
         }

@@ -399,7 +399,11 @@ async fn replicas_that_start_together_agree() {
 async fn replicas_see_what_one_of_them_writes() {
     let world = World::new();
     let mut pairs = std::pin::pin!(world.keeper().follow());
-    world.create_secret("Opaque", &[("other", b"x".to_vec())]).await;
+    let elsewhere = Made::by(&World::new(), "elsewhere").await;
+    let data = [("tls.crt", elsewhere.pair.certificate), ("tls.key", elsewhere.pair.key.to_vec())];
+    world.create_secret("Opaque", &data).await;
+    // What cannot be used is never shown.
+    assert!(timeout(Duration::from_secs(5), pairs.next()).await.is_err());
     let first = world.keeper().reconcile().await.unwrap();
     assert!(pairs.next().await.unwrap() == first);
     world.pass(DAY * 61);

@@ -204,6 +204,15 @@ fn what_is_refused() {
 }
 
 #[test]
+fn a_refusal_is_short() {
+    let privileged = json!({"name": "c".repeat(63), "securityContext": {"privileged": true}});
+    let pod = pod(&json!({"containers": vec![privileged; 1_000]}));
+    let pod: Pod = serde_json::from_value(pod).unwrap();
+    let error = PodPolicy::default().enforce(&pod).unwrap_err().to_string();
+    assert!(error.len() < 1_000, "{error}");
+}
+
+#[test]
 fn dns_that_kubernetes_would_refuse() {
     let servers = |count| vec!["10.0.0.1".parse().unwrap(); count];
     let searches = |count| vec!["example.test".to_owned(); count];

@@ -125,9 +125,6 @@ pub(crate) struct Options {
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) listen_port: Given<u16>,
 
-    #[command(flatten)]
-    pub(crate) admission: AdmissionOptions,
-
     /// Log more
     #[arg(long, env = "RELAY_OPERATOR_DEBUG")]
     #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "", hide_default_value = true)]
@@ -137,6 +134,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FORMAT", env = "RELAY_OPERATOR_LOG_FORMAT")]
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) log_format: Given<LogFormat>,
+
+    #[command(flatten)]
+    pub(crate) admission: AdmissionOptions,
 }
 
 impl Options {

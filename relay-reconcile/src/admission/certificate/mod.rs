@@ -42,6 +42,8 @@ use secrecy::zeroize::Zeroizing;
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
+use self::check::{Standing, check};
+use self::plan::authorities;
 use crate::Telemetry;
 
 /// How often it is looked whether a certificate ends soon.
@@ -136,10 +138,20 @@ impl Keeper {
         stream::select(secret, configuration)
     }
 
-    /// What the Secret holds, now and whenever that changes. It need not be good.
+    /// What the Secret holds, now and whenever that changes, where it can be used.
     pub fn follow(&self) -> impl Stream<Item = Pair> + use<> {
         let secrets = watch(self.secrets(), &self.names.secret);
-        secrets.filter_map(|seen| future::ready(seen.as_ref().and_then(Pair::of)))
+        let (dns_name, clock) = (self.names.dns_name(), Arc::clone(&self.clock));
+        secrets.filter_map(move |seen| {
+            let pair = seen.and_then(|secret| {
+                let pair = Pair::of(&secret)?;
+                match check(&pair, authorities(&secret), &dns_name, clock.now()) {
+                    Standing::Unusable(_) => None,
+                    Standing::Good | Standing::Due => Some(pair),
+                }
+            });
+            future::ready(pair)
+        })
     }
 
     fn secrets(&self) -> Api<Secret> {

@@ -12,7 +12,6 @@ use super::check::{Standing, certificates, check};
 use super::{Names, Pair};
 
 /// What was found.
-#[derive(Debug)]
 pub(super) struct Observed {
     pub(super) secret: Option<Secret>,
     pub(super) configuration: Option<MutatingWebhookConfiguration>,
@@ -41,8 +40,7 @@ pub(super) fn plan(observed: &Observed, names: &Names, now: Timestamp) -> Step {
     let Some(pair) = Pair::of(secret) else {
         return issue("tls.crt or tls.key is missing");
     };
-    let authorities = secret.data.as_ref().and_then(|data| data.get("ca.crt"));
-    let authorities = authorities.map(|bytes| bytes.0.as_slice()).unwrap_or_default();
+    let authorities = authorities(secret);
     match check(&pair, authorities, &names.dns_name(), now) {
         Standing::Unusable(why) => return issue(why),
         Standing::Due => return Step::Renew { authority: authority_of(&pair) },
@@ -52,6 +50,12 @@ pub(super) fn plan(observed: &Observed, names: &Names, now: Timestamp) -> Step {
         Some(patch) => Step::Tell(patch),
         None => Step::Rest(pair),
     }
+}
+
+/// What a Secret says that clients are to trust.
+pub(super) fn authorities(secret: &Secret) -> &[u8] {
+    let authorities = secret.data.as_ref().and_then(|data| data.get("ca.crt"));
+    authorities.map(|bytes| bytes.0.as_slice()).unwrap_or_default()
 }
 
 /// The part of a chain that is above the certificate.

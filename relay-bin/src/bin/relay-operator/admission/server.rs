@@ -13,8 +13,8 @@ use relay_reconcile::admission::{NotAReview, Outcome, PodPolicy, review};
 use relay_reconcile::telemetry::Metrics;
 use tokio::time::timeout;
 
-/// The most that a question has: an API server takes objects of 3 MiB, and may send two.
-const MAX_BODY: usize = 8 << 20;
+/// The most that a question has: an API server takes objects of 3 MiB.
+const MAX_BODY: usize = 4 << 20;
 /// How long it may take to arrive where nothing else is said: as long as the API server waits for an answer, unless told.
 pub(super) const MAX_TIME: Duration = Duration::from_secs(10);
 
@@ -51,11 +51,15 @@ async fn answer(State(decider): State<Arc<Decider>>, request: Request<Body>) -> 
         Ok(reviewed) => {
             decider.metrics.admitted(Some(reviewed.outcome));
             let (pod, outcome) = (&reviewed.pod, reviewed.outcome.as_str());
-            match (reviewed.outcome, &reviewed.denied) {
-                (Outcome::Untouched | Outcome::Patched, _) | (_, None) => {
+            match reviewed.outcome {
+                Outcome::Untouched | Outcome::Patched => {
                     tracing::debug!(pod, outcome, "a pod was let in");
                 }
-                (_, Some(why)) => tracing::warn!(pod, outcome, why, "a pod was denied"),
+                Outcome::Refused => {
+                    tracing::warn!(pod, outcome, why = reviewed.denied, "a pod was denied");
+                }
+                // Why may quote the pod, and that a secret.
+                Outcome::Undecodable => tracing::warn!(pod, outcome, "a pod was denied"),
             }
             Json(reviewed.answer).into_response()
         }
@@ -65,12 +69,14 @@ async fn answer(State(decider): State<Arc<Decider>>, request: Request<Body>) -> 
                 NotAReview::Unanswerable(_) => StatusCode::INTERNAL_SERVER_ERROR,
                 _ => StatusCode::BAD_REQUEST,
             };
-            refuse(status, &crate::chain(&error))
+            tracing::warn!(status = status.as_u16(), %error, "a question about a pod was not answered");
+            // Its cause may quote what was sent, so only who sent it is told.
+            (status, format!("{}\n", crate::chain(&error))).into_response()
         }
     }
 }
 
-/// To who sends something else than an API server does.
+/// To who sends something else, or more slowly, than an API server does.
 fn refuse(status: StatusCode, why: &dyn std::fmt::Display) -> Response {
     tracing::warn!(status = status.as_u16(), %why, "a question about a pod was not answered");
     (status, format!("{why}\n")).into_response()

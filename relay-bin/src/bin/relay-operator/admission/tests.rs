@@ -153,7 +153,7 @@ async fn what_is_answered_and_counted() {
         ("a pod of the host", at(path, question(&json!({"hostPID": true}))), 200, "hostPID"),
         ("no pod", at(path, question(&json!([]))), 200, "cannot be read"),
         ("no question", at(path, b"{".to_vec()), 400, "no AdmissionReview"),
-        ("too much", at(path, vec![b' '; (8 << 20) + 1]), 413, "length limit"),
+        ("too much", at(path, vec![b' '; (4 << 20) + 1]), 413, "length limit"),
         ("elsewhere", at("/", vec![]), 404, ""),
         ("looking", Request::get(path).body(Body::empty()).unwrap(), 405, ""),
     ] {

@@ -6,3 +6,5 @@ mod certificates;
 mod enforcing;
 #[cfg(test)]
 mod reviewing;
+#[cfg(test)]
+mod webhook;

@@ -116,7 +116,7 @@ impl Keeper {
                 Ok(_) => {
                     failures = 0;
                     tokio::select! {
-                        _ = changes.next() => {}
+                        Some(()) = changes.next() => {}
                         () = tokio::time::sleep(INTERVAL) => {}
                     }
                 }

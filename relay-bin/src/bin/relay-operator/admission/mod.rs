@@ -147,7 +147,8 @@ impl Webhook {
 fn finds(policy: &PodPolicy, url: &str) -> bool {
     let url: Option<http::Uri> = url.parse().ok();
     let host = url.as_ref().and_then(http::Uri::host).unwrap_or_default();
-    let of_cluster = [".svc", ".cluster.local"].iter().any(|end| host.ends_with(end));
+    let short = !host.is_empty() && !host.contains(['.', ':']);
+    let of_cluster = short || [".svc", ".cluster.local"].iter().any(|end| host.ends_with(end));
     !of_cluster || policy.dns.as_ref().is_none_or(Dns::knows_the_cluster)
 }
 

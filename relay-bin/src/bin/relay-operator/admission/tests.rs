@@ -7,6 +7,7 @@ use axum::http::{Request, StatusCode};
 use clap::Parser as _;
 use relay_reconcile::admission::PodPolicy;
 use relay_reconcile::telemetry::Metrics;
+use relay_reconcile::tenant::Network;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -67,6 +68,15 @@ fn what_options_make_of_pods() {
 }
 
 #[test]
+fn network_policies_are_open_in_a_cluster_of_one_s_own() {
+    let network = |arguments: &[&str]| {
+        crate::settings(&options(arguments), "relay-system").policies.unwrap().network
+    };
+    assert_eq!(network(&["--standalone"]), Network::Open);
+    assert!(matches!(network(&[]), Network::Closed { .. }));
+}
+
+#[test]
 fn which_name_servers_pods_get() {
     let servers = |arguments: &[&str]| {
         policy(arguments).map(|policy| {
@@ -106,6 +116,7 @@ fn whether_pods_find_the_metadata_api() {
     for (arguments, url, found) in [
         (&[][..], "http://relay-metadata-api.relay-system.svc.cluster.local", false),
         (&[], "http://relay-metadata-api.relay-system.svc:7000/", false),
+        (&[], "http://metadata-api", false),
         (&[], "http://10.0.0.1:7000", true),
         (&[], "http://[fd00::1]/", true),
         (&[], "https://metadata.example.test/x.svc", true),

@@ -72,7 +72,7 @@
 //! | `metrics` | what is counted: [`Metrics`] |
 //! | `schemas` | what specs look like: [`StepSchemas`] |
 //! | `reported` | which errors were already told |
-//! | `serve`, `tls` | sockets: [`Router::serve`], [`Tls`] |
+//! | `serve`, `tls` | sockets: [`Router::serve`], [`serve_tls`], [`Tls`] |
 
 mod answer;
 mod authentication;
@@ -100,5 +100,6 @@ pub use metrics::Metrics;
 pub use router::{Limits, Router};
 pub use routes::{Access, ROUTES, Route};
 pub use schemas::{SchemaError, StepSchemas};
-pub use tls::{Tls, TlsError};
+pub use serve::serve_tls;
+pub use tls::{Tls, TlsError, TlsFiles};
 pub use token::{CallerStores, TokenAuthenticator};

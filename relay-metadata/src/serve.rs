@@ -1,11 +1,13 @@
-//! Serving the API on a socket.
+//! Serving HTTP on a socket.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -14,7 +16,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tower::ServiceExt as _;
+use tower::{Service, ServiceExt as _};
 
 use crate::router::Router;
 use crate::tls::{Acceptor, Tls, TlsError};
@@ -35,7 +37,7 @@ impl Router {
     /// Serves HTTP/1.1 on this listener until `shutdown` completes. Then nothing new is accepted,
     /// requests that were begun get 25 s to finish, and it returns.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        self.run(listener, None, shutdown).await;
+        run(self, listener, None, shutdown).await;
     }
 
     /// The same with TLS; plain HTTP is refused then.
@@ -49,69 +51,96 @@ impl Router {
         tls: &Tls,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), TlsError> {
-        let acceptor = tls.acceptor()?;
-        self.run(listener, Some(acceptor), shutdown).await;
-        Ok(())
+        serve_tls(self, listener, tls, shutdown).await
     }
+}
 
-    async fn run(
-        self,
-        listener: TcpListener,
-        tls: Option<Acceptor>,
-        shutdown: impl Future<Output = ()>,
-    ) {
-        let mut shutdown = pin!(shutdown);
-        let graceful = GracefulShutdown::new();
-        let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => {
-                        // Answers are small and come in one piece.
-                        let _ = stream.set_nodelay(true);
-                        let (router, watcher) = (self.clone(), graceful.watcher());
-                        match tls.clone() {
-                            None => connections.spawn(router.converse(stream, peer, watcher)),
-                            Some(tls) => connections.spawn(async move {
-                                match tls.accept(stream).await {
-                                    Ok(stream) => router.converse(stream, peer, watcher).await,
-                                    Err(error) => tracing::debug!(%error, "no TLS was agreed on"),
-                                }
-                            }),
-                        };
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "could not accept a connection");
-                        tokio::time::sleep(PAUSE).await;
-                    }
-                },
-                Some(_) = connections.join_next() => {}
-                () = &mut shutdown => break,
-            }
-        }
-        drop(listener);
-        if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
-            tracing::warn!("requests were cut off: they took too long to finish");
+/// Serves any service over TLS as [`Router::serve_tls`] serves the API.
+///
+/// # Errors
+///
+/// When the certificate cannot be used.
+pub async fn serve_tls<S>(
+    service: S,
+    listener: TcpListener,
+    tls: &Tls,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), TlsError>
+where
+    S: Service<hyper::Request<Incoming>, Response = Response, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+{
+    let acceptor = tls.acceptor()?;
+    run(service, listener, Some(acceptor), shutdown).await;
+    Ok(())
+}
+
+async fn run<S>(
+    service: S,
+    listener: TcpListener,
+    tls: Option<Acceptor>,
+    shutdown: impl Future<Output = ()>,
+) where
+    S: Service<hyper::Request<Incoming>, Response = Response, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+{
+    let mut shutdown = pin!(shutdown);
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    // Answers are small and come in one piece.
+                    let _ = stream.set_nodelay(true);
+                    let (service, watcher) = (service.clone(), graceful.watcher());
+                    match tls.clone() {
+                        None => connections.spawn(converse(service, stream, peer, watcher)),
+                        Some(tls) => connections.spawn(async move {
+                            match tls.accept(stream).await {
+                                Ok(stream) => converse(service, stream, peer, watcher).await,
+                                Err(error) => tracing::debug!(%error, "no TLS was agreed on"),
+                            }
+                        }),
+                    };
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "could not accept a connection");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+            () = &mut shutdown => break,
         }
     }
+    drop(listener);
+    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were cut off: they took too long to finish");
+    }
+}
 
-    async fn converse(
-        self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        peer: SocketAddr,
-        watcher: Watcher,
-    ) {
-        let service = self.map_request(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            request
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIME)
-            .max_header_size(HEAD_SIZE)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(%error, "a connection ended early");
-        }
+async fn converse<S>(
+    service: S,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    watcher: Watcher,
+) where
+    S: Service<hyper::Request<Incoming>, Response = Response, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+{
+    let service = service.map_request(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_header_size(HEAD_SIZE)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "a connection ended early");
     }
 }

@@ -1,8 +1,9 @@
-//! TLS from files, which are read again when they change: certificates end before processes do.
+//! TLS with a certificate that can be changed while it is shown: certificates end before processes
+//! do. It comes from files, which are read again, or from whoever holds one.
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -22,18 +23,19 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// How long a client may take to agree on keys.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// A certificate chain and its key, in two PEM files.
+/// A certificate chain and its key. Clones share them.
 #[derive(Clone)]
 pub struct Tls {
-    files: Files,
     provider: Arc<CryptoProvider>,
     current: Arc<Current>,
 }
 
+/// The same in two PEM files.
 #[derive(Clone, Debug)]
-struct Files {
+pub struct TlsFiles {
     certificate: PathBuf,
     key: PathBuf,
+    tls: Tls,
 }
 
 /// Why no certificate can be shown.
@@ -49,11 +51,11 @@ pub enum TlsError {
         #[source]
         source: io::Error,
     },
-    /// A file holds something else.
-    #[error("{path} holds no PEM of {what}")]
+    /// What should be PEM is something else.
+    #[error("{place} holds no PEM of {what}")]
     Pem {
-        /// The file.
-        path: PathBuf,
+        /// Where it was read: a file, or its part of a pair.
+        place: String,
         /// What it should hold.
         what: &'static str,
     },
@@ -62,53 +64,82 @@ pub enum TlsError {
     Unusable(#[source] rustls::Error),
 }
 
-/// What the files say.
+/// A chain and its key, as PEM.
 type Contents = (Vec<u8>, Zeroizing<Vec<u8>>);
 
 /// What is shown to clients, with what it was read from.
 struct Current(RwLock<(Contents, Arc<CertifiedKey>)>);
 
-impl Files {
-    fn read(&self) -> Result<Contents, TlsError> {
-        let read = |path: &PathBuf| {
-            std::fs::read(path).map_err(|source| TlsError::Read { path: path.clone(), source })
-        };
-        Ok((read(&self.certificate)?, Zeroizing::new(read(&self.key)?)))
+const CERTIFICATES: &str = "certificates";
+const KEY: &str = "a private key";
+
+impl Tls {
+    /// A chain, its end first, and its key, both as PEM.
+    ///
+    /// # Errors
+    ///
+    /// When they are something else, or do not belong together.
+    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let contents = (certificate.to_vec(), Zeroizing::new(key.to_vec()));
+        let parsed = Arc::new(parse(&contents, &provider)?);
+        let current = Arc::new(Current(RwLock::new((contents, parsed))));
+        Ok(Self { provider, current })
     }
 
-    fn parse(
-        &self,
-        contents: &Contents,
-        provider: &CryptoProvider,
-    ) -> Result<CertifiedKey, TlsError> {
-        let wrong = |path: &PathBuf, what| TlsError::Pem { path: path.clone(), what };
-        let chain = CertificateDer::pem_slice_iter(&contents.0)
-            .collect::<Result<Vec<_>, _>>()
-            .ok()
-            .filter(|chain| !chain.is_empty())
-            .ok_or_else(|| wrong(&self.certificate, "certificates"))?;
-        let key = PrivateKeyDer::from_pem_slice(&contents.1)
-            .map_err(|_| wrong(&self.key, "a private key"))?;
-        CertifiedKey::from_der(chain, key, provider).map_err(TlsError::Unusable)
+    /// Shows another one from now on, to connections that are made from now on. Returns whether it
+    /// is another one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be used; then nothing has changed.
+    pub fn replace(&self, certificate: &[u8], key: &[u8]) -> Result<bool, TlsError> {
+        let known = {
+            let current = self.current.0.read().unwrap_or_else(PoisonError::into_inner);
+            let (known_certificate, known_key) = &current.0;
+            known_certificate == certificate && **known_key == key
+        };
+        if known {
+            return Ok(false);
+        }
+        let contents = (certificate.to_vec(), Zeroizing::new(key.to_vec()));
+        let parsed = Arc::new(parse(&contents, &self.provider)?);
+        *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = (contents, parsed);
+        Ok(true)
+    }
+
+    pub(crate) fn acceptor(&self) -> Result<Acceptor, TlsError> {
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Unusable)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&self.current) as _);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Acceptor(TlsAcceptor::from(Arc::new(config))))
     }
 }
 
-impl Tls {
-    /// Reads the files once; [`Tls::follow`] goes on with that.
+impl TlsFiles {
+    /// Reads the files once; [`TlsFiles::follow`] goes on with that.
     ///
     /// # Errors
     ///
     /// When they hold no certificate and the key that belongs to it.
-    pub fn from_files(
+    pub fn read(
         certificate: impl Into<PathBuf>,
         key: impl Into<PathBuf>,
     ) -> Result<Self, TlsError> {
-        let files = Files { certificate: certificate.into(), key: key.into() };
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let contents = files.read()?;
-        let parsed = Arc::new(files.parse(&contents, &provider)?);
-        let current = Arc::new(Current(RwLock::new((contents, parsed))));
-        Ok(Self { files, provider, current })
+        let (certificate, key) = (certificate.into(), key.into());
+        let (chain, secret) = (contents(&certificate)?, contents(&key)?);
+        let tls =
+            Tls::from_pem(&chain, &secret).map_err(|error| located(error, &certificate, &key))?;
+        Ok(Self { certificate, key, tls })
+    }
+
+    /// What they hold, which changes when they do as long as they are followed.
+    #[must_use]
+    pub fn tls(&self) -> Tls {
+        self.tls.clone()
     }
 
     /// Looks at the files again and again, for ever, and takes over what has changed. What cannot be
@@ -129,28 +160,37 @@ impl Tls {
 
     /// Whether there was something new.
     fn reload(&self) -> Result<bool, TlsError> {
-        let contents = self.files.read()?;
-        let known = {
-            let current = self.current.0.read().unwrap_or_else(PoisonError::into_inner);
-            current.0 == contents
-        };
-        if known {
-            return Ok(false);
-        }
-        let parsed = Arc::new(self.files.parse(&contents, &self.provider)?);
-        *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = (contents, parsed);
-        Ok(true)
+        let (chain, secret) = (contents(&self.certificate)?, contents(&self.key)?);
+        let replaced = self.tls.replace(&chain, &secret);
+        replaced.map_err(|error| located(error, &self.certificate, &self.key))
     }
+}
 
-    pub(crate) fn acceptor(&self) -> Result<Acceptor, TlsError> {
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_safe_default_protocol_versions()
-            .map_err(TlsError::Unusable)?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&self.current) as _);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Acceptor(TlsAcceptor::from(Arc::new(config))))
+fn contents(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+    let read = std::fs::read(path).map(Zeroizing::new);
+    read.map_err(|source| TlsError::Read { path: path.to_owned(), source })
+}
+
+/// The same error with the file that it is about.
+fn located(error: TlsError, certificate: &Path, key: &Path) -> TlsError {
+    match error {
+        TlsError::Pem { what, .. } => {
+            let path = if what == CERTIFICATES { certificate } else { key };
+            TlsError::Pem { place: path.display().to_string(), what }
+        }
+        other => other,
     }
+}
+
+fn parse(contents: &Contents, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
+    let wrong = |place: &str, what| TlsError::Pem { place: place.to_owned(), what };
+    let chain = CertificateDer::pem_slice_iter(&contents.0)
+        .collect::<Result<Vec<_>, _>>()
+        .ok()
+        .filter(|chain| !chain.is_empty())
+        .ok_or_else(|| wrong("the certificate", CERTIFICATES))?;
+    let key = PrivateKeyDer::from_pem_slice(&contents.1).map_err(|_| wrong("the key", KEY))?;
+    CertifiedKey::from_der(chain, key, provider).map_err(TlsError::Unusable)
 }
 
 /// Agrees on keys with clients.
@@ -178,6 +218,6 @@ impl fmt::Debug for Current {
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("files", &self.files).finish_non_exhaustive()
+        f.debug_struct("Tls").finish_non_exhaustive()
     }
 }

@@ -42,6 +42,15 @@ pub enum Error {
         /// The object.
         object: String,
     },
+    /// Somebody else changes an object again and again.
+    #[error("{object} does not stay as it is written")]
+    Contended {
+        /// The object.
+        object: String,
+    },
+    /// The webhook's certificate could not be made.
+    #[error("could not make a certificate")]
+    Certificate(#[source] rcgen::Error),
     /// The code has a flaw.
     #[error("the reconcile panicked: {0}")]
     Panicked(String),
@@ -70,6 +79,8 @@ impl Error {
             Self::Store { .. } => "Store",
             Self::Refused(_) => "Name",
             Self::LeftOver { .. } => "LeftOver",
+            Self::Contended { .. } => "Contended",
+            Self::Certificate(_) => "Certificate",
             Self::Panicked(_) => "Panicked",
             Self::Incomplete(_) => "Incomplete",
         }

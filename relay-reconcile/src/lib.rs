@@ -41,9 +41,11 @@
 //! | --- | --- |
 //! | [`run`] | Run: to a Tekton PipelineRun and back to status; gates |
 //! | [`tenant`] | Tenant: to a namespace with what runs need in it |
+//! | [`admission`] | pods of tenants: what they are made to be; the certificate of that |
 //! | [`requirements`], [`keys`], [`leader`] | what an operator process sees to before controllers work |
 //! | [`telemetry`] | numbers for Prometheus, Events on objects |
 
+pub mod admission;
 mod context;
 mod dependency;
 mod error;

@@ -2,6 +2,8 @@
 //! API server.
 
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod failover;
 #[cfg(test)]
 mod installed;

@@ -53,6 +53,12 @@ impl Operator {
         until(&format!("the operator says {message:?}"), found)
     }
 
+    /// The port that a line of the log names.
+    pub(crate) fn port(&self, message: &str) -> u16 {
+        let line = self.says(message);
+        line["addr"].as_str().unwrap().rsplit_once(':').unwrap().1.parse().unwrap()
+    }
+
     /// The body of an answer, or nothing when it is not good.
     pub(crate) fn get(&self, path: &str) -> Option<String> {
         let (is_good, body) = self.ask(path);
@@ -60,8 +66,7 @@ impl Operator {
     }
 
     fn ask(&self, path: &str) -> (bool, String) {
-        let listening = self.says("listening for /healthz, /readyz and /metrics");
-        let port = listening["addr"].as_str().unwrap().rsplit_once(':').unwrap().1.to_owned();
+        let port = self.port("listening for /healthz, /readyz and /metrics");
         let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();

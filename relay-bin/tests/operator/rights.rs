@@ -1,13 +1,15 @@
 //! What the accounts of the installation may do.
 
-use crate::world::{SYSTEM, World, may};
+use crate::world::{SYSTEM, World, install_admission, may};
 
 const OPERATOR: &str = "relay-operator";
 const METADATA_API: &str = "relay-metadata-api";
+const CONFIGURATIONS: &str = "mutatingwebhookconfigurations.admissionregistration.k8s.io";
 
 #[tokio::test]
 #[ignore = "needs the API server of $KUBECONFIG"]
 async fn no_more_than_is_needed() {
+    install_admission();
     let world = World::new().await;
     let elsewhere = ["-n", &world.namespace];
     let own = ["-n", SYSTEM];
@@ -30,6 +32,15 @@ async fn no_more_than_is_needed() {
         (OPERATOR, "bind", "clusterroles/cluster-admin", &everywhere, false),
         (OPERATOR, "escalate", "clusterroles", &everywhere, false),
         (OPERATOR, "create", "pods", &elsewhere, false),
+        (OPERATOR, "watch", "secrets/relay-operator-webhook", &own, true),
+        (OPERATOR, "update", "secrets/relay-operator-webhook", &own, true),
+        (OPERATOR, "delete", "secrets/relay-operator-webhook", &own, false),
+        (OPERATOR, "get", "secrets/relay-operator-webhook", &elsewhere, false),
+        (OPERATOR, "patch", &format!("{CONFIGURATIONS}/relay-operator"), &everywhere, true),
+        (OPERATOR, "delete", &format!("{CONFIGURATIONS}/relay-operator"), &everywhere, false),
+        (OPERATOR, "patch", &format!("{CONFIGURATIONS}/other"), &everywhere, false),
+        (OPERATOR, "create", CONFIGURATIONS, &everywhere, false),
+        (METADATA_API, "get", "secrets/relay-operator-webhook", &own, false),
         (OPERATOR, "update", "leases.coordination.k8s.io", &own, true),
         (OPERATOR, "update", "leases.coordination.k8s.io", &elsewhere, false),
         (METADATA_API, "watch", "pods", &everywhere, true),

@@ -61,6 +61,22 @@ fn install() {
     });
 }
 
+/// Installs what admission of pods takes beside them, once. Nobody runs the Deployment here, so a
+/// program on this machine stands behind the Service.
+pub(crate) fn install_admission() {
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+    install();
+    INSTALLED.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        kubectl(&["apply", "-k", root.join("examples/admission").to_str().unwrap()]);
+        let own = ["-n", SYSTEM];
+        let service = "relay-operator-webhook";
+        kubectl(&[&own[..], &["delete", "service", service]].concat());
+        let outside = ["create", "service", "externalname", service, "--external-name=localhost"];
+        kubectl(&[&own[..], &outside].concat());
+    });
+}
+
 /// What an account may do, as the API server says it.
 pub(crate) fn may(account: &str, verb: &str, resource: &str, place: &[&str]) -> bool {
     let account = format!("--as=system:serviceaccount:{SYSTEM}:{account}");
@@ -97,8 +113,13 @@ impl World {
 
     /// An operator for this namespace, with its own rights.
     pub(crate) fn operator(&self) -> Operator {
+        self.operator_with(&[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn operator_with(&self, more: &[&str]) -> Operator {
         let arguments = ["--namespace", SYSTEM, "--kube-namespace", &self.namespace];
-        Operator::start(&self.kubeconfig, &arguments)
+        Operator::start(&self.kubeconfig, &[&arguments[..], more].concat())
     }
 
     /// Creates an object, in a namespace if its kind has them.

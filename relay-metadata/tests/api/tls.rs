@@ -2,7 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use relay_metadata::{Tls, TlsError};
+use relay_metadata::{Tls, TlsError, TlsFiles};
 use tokio::net::TcpListener;
 
 use crate::world::World;
@@ -16,8 +16,8 @@ fn renew(directory: &Path) -> Vec<u8> {
     cert.pem().into_bytes()
 }
 
-fn tls(directory: &Path) -> Result<Tls, TlsError> {
-    Tls::from_files(directory.join("certificate.pem"), directory.join("key.pem"))
+fn files(directory: &Path) -> Result<TlsFiles, TlsError> {
+    TlsFiles::read(directory.join("certificate.pem"), directory.join("key.pem"))
 }
 
 /// Whether a client that trusts this certificate alone gets an answer.
@@ -32,19 +32,19 @@ async fn is_trusted(port: u16, certificate: &[u8]) -> bool {
 async fn a_new_certificate_is_taken_over_while_serving() {
     let directory = tempfile::tempdir().unwrap();
     let first = renew(directory.path());
-    let tls = tls(directory.path()).unwrap();
+    let files = files(directory.path()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let router = World::new().serve().router;
     tokio::spawn({
-        let tls = tls.clone();
+        let tls = files.tls();
         async move { router.serve_tls(listener, &tls, std::future::pending()).await }
     });
     assert!(is_trusted(port, &first).await);
     let plain = reqwest::get(format!("http://127.0.0.1:{port}/healthz")).await;
     assert!(plain.is_err(), "plain HTTP is refused");
 
-    let follow = tokio::spawn(tls.follow());
+    let follow = tokio::spawn(files.follow());
     tokio::task::yield_now().await;
     std::fs::write(directory.path().join("key.pem"), "nothing").unwrap();
     let pass = async |seconds| {
@@ -65,12 +65,35 @@ async fn a_new_certificate_is_taken_over_while_serving() {
 #[test]
 fn files_that_cannot_be_used() {
     let directory = tempfile::tempdir().unwrap();
-    assert!(matches!(tls(directory.path()), Err(TlsError::Read { .. })));
+    assert!(matches!(files(directory.path()), Err(TlsError::Read { .. })));
     renew(directory.path());
     let key = std::fs::read(directory.path().join("key.pem")).unwrap();
     std::fs::write(directory.path().join("certificate.pem"), &key).unwrap();
-    assert!(matches!(tls(directory.path()), Err(TlsError::Pem { what: "certificates", .. })));
+    assert!(matches!(files(directory.path()), Err(TlsError::Pem { what: "certificates", .. })));
     renew(directory.path());
     std::fs::write(directory.path().join("key.pem"), &key).unwrap();
-    assert!(matches!(tls(directory.path()), Err(TlsError::Unusable(_))));
+    assert!(matches!(files(directory.path()), Err(TlsError::Unusable(_))));
+}
+
+#[tokio::test]
+async fn a_certificate_is_replaced_by_who_holds_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let pair = || {
+        let certificate = renew(directory.path());
+        (certificate, std::fs::read(directory.path().join("key.pem")).unwrap())
+    };
+    let (first, first_key) = pair();
+    let (second, second_key) = pair();
+    let tls = Tls::from_pem(&first, &first_key).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let router = World::new().serve().router;
+    let shown = tls.clone();
+    tokio::spawn(async move { router.serve_tls(listener, &shown, std::future::pending()).await });
+    assert!(!tls.replace(&first, &first_key).unwrap(), "nothing is new");
+    assert!(tls.replace(&second, &first_key).is_err());
+    assert!(is_trusted(port, &first).await, "what cannot be used changes nothing");
+    assert!(tls.replace(&second, &second_key).unwrap());
+    assert!(is_trusted(port, &second).await);
+    assert!(!is_trusted(port, &first).await);
 }

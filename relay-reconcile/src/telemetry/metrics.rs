@@ -15,6 +15,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use relay_model::v1beta1::{Condition, ConditionStatus, Run, RunStatus};
 
+use crate::admission::Outcome;
+
 /// The numbers of one process.
 #[derive(Clone, Default)]
 pub struct Metrics(Arc<Inner>);
@@ -32,6 +34,7 @@ struct Families {
     in_flight: Family<ControllerLabels, Gauge>,
     seconds: Family<ControllerLabels, Histogram, fn() -> Histogram>,
     leads: Gauge,
+    admissions: Family<OutcomeLabels, Counter>,
     runs: Gauge,
     statuses: Family<StatusLabels, Gauge>,
     outcomes: Family<OutcomeLabels, Counter>,
@@ -83,6 +86,7 @@ impl Default for Families {
             in_flight: Family::default(),
             seconds: Family::new_with_constructor(seconds),
             leads: Gauge::default(),
+            admissions: Family::default(),
             runs: Gauge::default(),
             statuses: Family::default(),
             outcomes: Family::default(),
@@ -108,6 +112,8 @@ impl Families {
             self.seconds.clone(),
         );
         operator.register("leader", "1 while this replica leads", self.leads.clone());
+        let help = "Pods that the webhook was asked about, by outcome";
+        operator.register("admissions", help, self.admissions.clone());
         let runs = all.sub_registry_with_prefix("workflow_run");
         runs.register("count", "Runs that exist", self.runs.clone());
         runs.register("status", "Runs that have not ended, by status", self.statuses.clone());
@@ -137,6 +143,12 @@ impl Metrics {
     /// Whether this process leads.
     pub fn set_leading(&self, leads: bool) {
         self.0.families.leads.set(i64::from(leads));
+    }
+
+    /// Counts a question about a pod: that was decided, or, without an outcome, could not be read.
+    pub fn admitted(&self, outcome: Option<Outcome>) {
+        let outcome = outcome.map_or("unreadable", Outcome::as_str);
+        self.0.families.admissions.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// All numbers, in the format of `OpenMetrics`.

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
-use relay_metadata::{StepSchemas, Tls, TlsError};
+use relay_metadata::{StepSchemas, TlsError, TlsFiles};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -77,8 +77,9 @@ async fn serve(options: &Options) -> Result<(), Failure> {
             Some(source) => Failure(format!("{error}: {source}")),
             None => Failure(error.to_string()),
         };
-        let tls = Tls::from_files(certificate, key).map_err(failed)?;
-        tokio::spawn(tls.clone().follow());
+        let files = TlsFiles::read(certificate, key).map_err(failed)?;
+        let tls = files.tls();
+        tokio::spawn(files.follow());
         tracing::info!("listening with TLS");
         tracing::info!(%addr, "listening for metadata connections");
         router.serve_tls(listener, &tls, stop).await.map_err(failed)?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relay_reconcile::Context;
+use relay_reconcile::admission::certificate::Keeper;
 use relay_reconcile::leader::Candidate;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -29,6 +30,7 @@ enum Ended {
 pub(crate) async fn run(
     candidate: &Candidate,
     context: &Context,
+    keeper: Option<&Keeper>,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     loop {
@@ -42,7 +44,7 @@ pub(crate) async fn run(
             // An operator whose lease is lost must not go on for the sake of order.
             biased;
             () = leadership.hold() => Ended::Lost,
-            ended = work(context, stop) => ended,
+            ended = work(context, keeper, stop) => ended,
         };
         context.telemetry.metrics.set_leading(false);
         match ended {
@@ -60,12 +62,15 @@ pub(crate) async fn run(
 }
 
 /// Runs the controllers until `stop`. Dropping this breaks them off at once.
-async fn work(context: &Context, stop: &CancellationToken) -> Ended {
+async fn work(context: &Context, keeper: Option<&Keeper>, stop: &CancellationToken) -> Ended {
     let mut controllers = JoinSet::new();
     let context = Arc::new(context.clone());
     let stopped = || stop.clone().cancelled_owned();
     controllers.spawn(relay_reconcile::tenant::controller(Arc::clone(&context), stopped()));
     controllers.spawn(relay_reconcile::run::controller(context, stopped()));
+    if let Some(keeper) = keeper.cloned() {
+        controllers.spawn(keeper.run(stopped()));
+    }
     tokio::select! {
         ended = controllers.join_next(), if !stop.is_cancelled() => {
             if !stop.is_cancelled() {

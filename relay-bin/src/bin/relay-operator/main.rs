@@ -1,5 +1,6 @@
 //! The operator as a program (`operator.md` §4).
 
+mod admission;
 mod health;
 mod keys;
 mod kubernetes;
@@ -17,7 +18,7 @@ use relay_core::SystemClock;
 use relay_reconcile::keys::KeySecrets;
 use relay_reconcile::leader::Candidate;
 use relay_reconcile::telemetry::{Events, Metrics};
-use relay_reconcile::tenant::Policies;
+use relay_reconcile::tenant::{Network, Policies};
 use relay_reconcile::{
     ClusterSecrets, Context, Environment, Registry, Settings, Telemetry, requirements,
 };
@@ -26,6 +27,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+use crate::admission::Admission;
 use crate::health::Readiness;
 use crate::kubernetes::Cluster;
 use crate::options::{LogFormat, Options};
@@ -82,10 +84,14 @@ async fn operate(options: &Options) -> Result<(), Failure> {
     health::serve(port, readiness.clone(), metrics.clone()).await?;
     let cluster = Cluster::connect(options).await?;
     tracing::info!(url = cluster.url, namespace = cluster.namespace, "works with this API server");
-    tracing::info!("admission of pods is off: no webhook is served");
+    let telemetry = Telemetry { metrics, ..Telemetry::default() };
+    let admission = Admission::from_options(options, &cluster, &telemetry)?;
+    if admission.is_none() {
+        tracing::info!("admission of pods is off: no webhook is served");
+    }
 
     tokio::select! {
-        done = prepare_and_lead(options, &cluster, &readiness, metrics, &stop) => done?,
+        done = prepare_and_lead(options, &cluster, admission, &readiness, telemetry, &stop) => done?,
         // Nothing that cannot be broken off is going on before this replica leads.
         () = stopped_early(&stop, &readiness) => {}
     }
@@ -104,8 +110,9 @@ async fn stopped_early(stop: &CancellationToken, readiness: &Readiness) {
 async fn prepare_and_lead(
     options: &Options,
     cluster: &Cluster,
+    admission: Option<Admission>,
     readiness: &Readiness,
-    metrics: Metrics,
+    telemetry: Telemetry,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     readiness.set(Some("definitions of Relay and Tekton"));
@@ -114,6 +121,23 @@ async fn prepare_and_lead(
     let secrets = KeySecrets::new(cluster.client.clone(), &cluster.namespace);
     let signer = keys::signer(options, &secrets).await?;
     let sealer = keys::sealer(options, &secrets).await?;
+    let settings = settings(options, &cluster.namespace);
+    let webhook = match admission {
+        None => None,
+        Some(admission) => {
+            readiness.set(Some("the certificate of the webhook"));
+            let url = &settings.metadata_api_url;
+            if !admission.finds(url) {
+                tracing::warn!(
+                    url,
+                    "pods are given name servers that do not know the metadata API: steps will fail \
+                     unless --metadata-api-url is an address or a public name, or --pod-dns-policy \
+                     is another one"
+                );
+            }
+            Some(admission.start(&telemetry, stop).await?)
+        }
+    };
     readiness.set(None);
 
     let identity = identity();
@@ -121,13 +145,13 @@ async fn prepare_and_lead(
     let publishing = tokio::spawn(publish);
     let context = Context {
         client: cluster.client.clone(),
-        settings: settings(options, &cluster.namespace),
+        settings,
         signer,
         sealer,
         secrets: Arc::new(ClusterSecrets::new(cluster.client.clone())),
         images: Some(Arc::new(Registry::default())),
         clock: Arc::new(SystemClock),
-        telemetry: Telemetry { metrics, events },
+        telemetry: Telemetry { events, ..telemetry },
     };
     let lease = match &options.kube_namespace.0 {
         None => "relay-operator".to_owned(),
@@ -136,8 +160,12 @@ async fn prepare_and_lead(
     let client = cluster.unlimited.clone();
     let candidate = Candidate::new(client, &cluster.namespace, &lease, &identity);
     tracing::info!(lease, identity, "ready");
-    let led = lead::run(&candidate, &context, stop).await;
+    let keeper = webhook.as_ref().and_then(|webhook| webhook.keeper.as_ref());
+    let led = lead::run(&candidate, &context, keeper, stop).await;
     drop(context);
+    if let (Some(webhook), Ok(())) = (webhook, &led) {
+        webhook.stopped().await;
+    }
     // What could not be told in time is lost.
     let _ = tokio::time::timeout(LAST_WORDS, publishing).await;
     led
@@ -151,6 +179,10 @@ fn settings(options: &Options, namespace: &str) -> Settings {
         Some(_) => Environment::Other,
     };
     let url = options.metadata_api_url.0.clone();
+    let mut policies = Policies::installed_in(namespace);
+    if options.is_standalone() {
+        policies.network = Network::Open;
+    }
     let own = || format!("http://relay-metadata-api.{namespace}.svc.cluster.local");
     Settings {
         metadata_api_url: url.unwrap_or_else(own),
@@ -170,7 +202,7 @@ fn settings(options: &Options, namespace: &str) -> Settings {
             .clone()
             .map(|policy| policy.0)
             .or(default.pull_policy.clone()),
-        policies: Some(Policies::installed_in(namespace)),
+        policies: Some(policies),
         workers: options.num_workers.0.unwrap_or(16).max(1),
         ..default
     }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use clap::{Parser, ValueEnum};
 use jiff::SignedDuration;
 
+use crate::admission::options::AdmissionOptions;
+
 const EXAMPLES: &str = "\
 Each option can be given in the environment; an empty variable counts as none. By environment only:
   RELAY_OPERATOR_LOG
@@ -16,12 +18,16 @@ of Tekton that are missing are waited for. Keys that are missing are made, as th
 relay-signing-keys, relay-verification-keys and relay-seal-keys in the operator's namespace; the
 metadata API mounts the latter two. Of several replicas one works, by the Lease relay-operator.
 
+With --admission every replica serves a webhook for pods at /mutate/pod-enforcement, over TLS; who
+works makes and renews its certificate. manifests/admission has the objects that belong to it.
+
 On its port it answers /healthz, /readyz and /metrics. It ends with 0 after SIGTERM or SIGINT, once
 what is being worked on is done (20 s at most), and with 1 when it cannot start.
 
 Examples:
   relay-operator
   relay-operator --kube-namespace team-a --timeout 2h --step-timeout 30m
+  relay-operator --admission --standalone --webhook-server-port 8443
   KUBECONFIG=~/.kube/config relay-operator --namespace relay-system --log-format text";
 
 /// The operator: it turns Tenants, Workflows and Runs into what a cluster carries out.
@@ -47,6 +53,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NAMESPACE", env = "RELAY_OPERATOR_NAMESPACE")]
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) namespace: Given<String>,
+
+    /// For a cluster of one's own: network policies let pods of runs reach everybody, and the
+    /// webhook leaves their nodes and name servers alone, but for what is said of these
+    #[arg(long, env = "RELAY_OPERATOR_STANDALONE")]
+    #[arg(num_args = 0..=1, default_missing_value = "true", default_value = "", hide_default_value = true)]
+    pub(crate) standalone: Given<bool>,
 
     /// How many objects of a kind are worked on at once [default: 16]
     #[arg(long, value_name = "NUMBER", env = "RELAY_OPERATOR_NUM_WORKERS")]
@@ -122,6 +134,15 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FORMAT", env = "RELAY_OPERATOR_LOG_FORMAT")]
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) log_format: Given<LogFormat>,
+
+    #[command(flatten)]
+    pub(crate) admission: AdmissionOptions,
+}
+
+impl Options {
+    pub(crate) fn is_standalone(&self) -> bool {
+        self.standalone.0 == Some(true)
+    }
 }
 
 /// What was given for an option, if anything: no text is nothing.

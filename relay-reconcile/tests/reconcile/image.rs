@@ -313,18 +313,8 @@ async fn a_registry_is_asked() {
     assert!(error.is_temporary && error.problem.contains("reached"), "{error}");
 }
 
-#[tokio::test]
-async fn pull_secrets_of_the_account_are_used() {
-    let double = Double::start().await;
-    let world = world(double.inspector());
-    let auths = json!({"auths": {double.address.clone(): {"username": "me", "password": "right"}}});
-    let secret = json!({
-        "metadata": {"name": "pull"},
-        "type": "kubernetes.io/dockerconfigjson",
-        "stringData": {".dockerconfigjson": auths.to_string()},
-    });
-    world.create_secret("default", secret).await;
-    world.create_tenant("demo").await;
+/// Names a pull Secret in the account of the tenant's pods, as whoever runs the cluster does.
+async fn name_pull_secret(world: &World) {
     let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> =
         Api::default_namespaced(world.client.clone());
     let there = kube::runtime::wait::await_condition(
@@ -333,12 +323,54 @@ async fn pull_secrets_of_the_account_are_used() {
         |a: Option<&_>| a.is_some(),
     );
     tokio::time::timeout(Duration::from_secs(5), there).await.unwrap().unwrap();
-    // Whoever runs the cluster adds it to the account, and it stays there.
     let patch = kube::api::Patch::Merge(json!({"imagePullSecrets": [{"name": "pull"}]}));
     accounts.patch("demo-untrusted", &Default::default(), &patch).await.unwrap();
+}
+
+async fn create_pull_secret(world: &World, double: &Double) {
+    let auths = json!({"auths": {double.address.clone(): {"username": "me", "password": "right"}}});
+    let secret = json!({
+        "metadata": {"name": "pull"},
+        "type": "kubernetes.io/dockerconfigjson",
+        "stringData": {".dockerconfigjson": auths.to_string()},
+    });
+    world.create_secret("default", secret).await;
+}
+
+#[tokio::test]
+async fn pull_secrets_of_the_account_are_used() {
+    let double = Double::start().await;
+    let world = world(double.inspector());
+    create_pull_secret(&world, &double).await;
+    world.create_tenant("demo").await;
+    name_pull_secret(&world).await;
     let image = format!("{}/team/tool:v1", double.address);
     world.create_workflow("w", json!([{"name": "a", "image": image}])).await;
     world.create_run("r", "w").await;
     world.finish("r", &mut Tekton::new(world.client.clone())).await;
     assert_eq!(arguments(&world, "r").await["a"], ["-entrypoint", "/amd64", "--", "serve"]);
+}
+
+#[tokio::test]
+async fn a_pull_secret_that_appears_counts_at_once() {
+    let double = Double::start().await;
+    let world = world(double.inspector());
+    world.create_tenant("demo").await;
+    name_pull_secret(&world).await;
+    let image = format!("{}/team/tool:v1", double.address);
+    world.create_workflow("w", json!([{"name": "a", "image": image}])).await;
+    let mut tekton = Tekton::new(world.client.clone());
+    world.create_run("without", "w").await;
+    world.finish("without", &mut tekton).await;
+    assert_eq!(arguments(&world, "without").await["a"], ["-entrypoint", "", "--"]);
+    let asked = double.requests.load(Ordering::Relaxed);
+    // As long as nothing changes the registry is not asked again.
+    world.create_run("again", "w").await;
+    world.finish("again", &mut tekton).await;
+    assert_eq!(arguments(&world, "again").await["a"], ["-entrypoint", "", "--"]);
+    assert_eq!(double.requests.load(Ordering::Relaxed), asked);
+    create_pull_secret(&world, &double).await;
+    world.create_run("with", "w").await;
+    world.finish("with", &mut tekton).await;
+    assert_eq!(arguments(&world, "with").await["a"], ["-entrypoint", "/amd64", "--", "serve"]);
 }

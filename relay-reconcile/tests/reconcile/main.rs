@@ -25,6 +25,8 @@ mod requirements;
 #[cfg(test)]
 mod run;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod tekton;
 #[cfg(test)]
 mod telemetry;

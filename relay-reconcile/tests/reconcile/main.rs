@@ -21,6 +21,8 @@ mod load;
 #[cfg(test)]
 mod objects;
 #[cfg(test)]
+mod registry;
+#[cfg(test)]
 mod requirements;
 #[cfg(test)]
 mod run;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls_pki_types::pem::PemObject as _;
@@ -17,23 +17,24 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
-/// How often the files are looked at.
-const INTERVAL: Duration = Duration::from_secs(10);
+use crate::followed::{Followed, Source};
+use crate::metrics::Metrics;
+
 /// How long a client may take to agree on keys.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// A certificate chain and its key, in two PEM files.
 #[derive(Clone)]
 pub struct Tls {
-    files: Files,
     provider: Arc<CryptoProvider>,
-    current: Arc<Current>,
+    current: Arc<Followed<Files>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Files {
     certificate: PathBuf,
     key: PathBuf,
+    provider: Arc<CryptoProvider>,
 }
 
 /// Why no certificate can be shown.
@@ -65,10 +66,15 @@ pub enum TlsError {
 /// What the files say.
 type Contents = (Vec<u8>, Zeroizing<Vec<u8>>);
 
-/// What is shown to clients, with what it was read from.
-struct Current(RwLock<(Contents, Arc<CertifiedKey>)>);
+impl Source for Files {
+    type Contents = Contents;
+    type Value = CertifiedKey;
+    type Error = TlsError;
 
-impl Files {
+    fn name(&self) -> &'static str {
+        "certificate"
+    }
+
     fn read(&self) -> Result<Contents, TlsError> {
         let read = |path: &PathBuf| {
             std::fs::read(path).map_err(|source| TlsError::Read { path: path.clone(), source })
@@ -76,11 +82,7 @@ impl Files {
         Ok((read(&self.certificate)?, Zeroizing::new(read(&self.key)?)))
     }
 
-    fn parse(
-        &self,
-        contents: &Contents,
-        provider: &CryptoProvider,
-    ) -> Result<CertifiedKey, TlsError> {
+    fn parse(&self, contents: &Contents) -> Result<CertifiedKey, TlsError> {
         let wrong = |path: &PathBuf, what| TlsError::Pem { path: path.clone(), what };
         let chain = CertificateDer::pem_slice_iter(&contents.0)
             .collect::<Result<Vec<_>, _>>()
@@ -89,7 +91,7 @@ impl Files {
             .ok_or_else(|| wrong(&self.certificate, "certificates"))?;
         let key = PrivateKeyDer::from_pem_slice(&contents.1)
             .map_err(|_| wrong(&self.key, "a private key"))?;
-        CertifiedKey::from_der(chain, key, provider).map_err(TlsError::Unusable)
+        CertifiedKey::from_der(chain, key, &self.provider).map_err(TlsError::Unusable)
     }
 }
 
@@ -103,43 +105,19 @@ impl Tls {
         certificate: impl Into<PathBuf>,
         key: impl Into<PathBuf>,
     ) -> Result<Self, TlsError> {
-        let files = Files { certificate: certificate.into(), key: key.into() };
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let contents = files.read()?;
-        let parsed = Arc::new(files.parse(&contents, &provider)?);
-        let current = Arc::new(Current(RwLock::new((contents, parsed))));
-        Ok(Self { files, provider, current })
-    }
-
-    /// Looks at the files again and again, for ever, and takes over what has changed. What cannot be
-    /// used is logged, and the certificate before it goes on being shown.
-    pub async fn follow(self) {
-        loop {
-            tokio::time::sleep(INTERVAL).await;
-            match self.reload() {
-                Ok(true) => tracing::info!("a new certificate is in use"),
-                Ok(false) => {}
-                Err(error) => {
-                    let error = crate::error::Chain(&error);
-                    tracing::error!(%error, "the certificate stays as it was");
-                }
-            }
-        }
-    }
-
-    /// Whether there was something new.
-    fn reload(&self) -> Result<bool, TlsError> {
-        let contents = self.files.read()?;
-        let known = {
-            let current = self.current.0.read().unwrap_or_else(PoisonError::into_inner);
-            current.0 == contents
+        let files = Files {
+            certificate: certificate.into(),
+            key: key.into(),
+            provider: Arc::clone(&provider),
         };
-        if known {
-            return Ok(false);
-        }
-        let parsed = Arc::new(self.files.parse(&contents, &self.provider)?);
-        *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = (contents, parsed);
-        Ok(true)
+        Ok(Self { provider, current: Arc::new(Followed::new(files)?) })
+    }
+
+    /// Looks at the files again and again, for ever, and takes over what has changed. If they cannot
+    /// be used, the certificate before goes on being shown, and log and numbers say so.
+    pub async fn follow(self, metrics: Metrics) {
+        self.current.follow(&metrics).await;
     }
 
     pub(crate) fn acceptor(&self) -> Result<Acceptor, TlsError> {
@@ -163,21 +141,14 @@ impl Acceptor {
     }
 }
 
-impl ResolvesServerCert for Current {
+impl ResolvesServerCert for Followed<Files> {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        Some(Arc::clone(&current.1))
-    }
-}
-
-impl fmt::Debug for Current {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Current")
+        Some(self.current())
     }
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("files", &self.files).finish_non_exhaustive()
+        f.debug_struct("Tls").field("current", &self.current).finish_non_exhaustive()
     }
 }

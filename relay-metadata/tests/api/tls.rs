@@ -36,6 +36,7 @@ async fn a_new_certificate_is_taken_over_while_serving() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let router = World::new().serve().router;
+    let metrics = router.metrics();
     tokio::spawn({
         let tls = tls.clone();
         async move { router.serve_tls(listener, &tls, std::future::pending()).await }
@@ -44,7 +45,7 @@ async fn a_new_certificate_is_taken_over_while_serving() {
     let plain = reqwest::get(format!("http://127.0.0.1:{port}/healthz")).await;
     assert!(plain.is_err(), "plain HTTP is refused");
 
-    let follow = tokio::spawn(tls.follow());
+    let follow = tokio::spawn(tls.follow(metrics));
     tokio::task::yield_now().await;
     std::fs::write(directory.path().join("key.pem"), "nothing").unwrap();
     let pass = async |seconds| {

@@ -74,7 +74,7 @@ async fn serve(options: &Options) -> Result<(), Failure> {
             None => Failure(error.to_string()),
         };
         let tls = Tls::from_files(certificate, key).map_err(failed)?;
-        tokio::spawn(tls.clone().follow());
+        tokio::spawn(tls.clone().follow(router.metrics()));
         tracing::info!("listening with TLS");
         tracing::info!(%addr, "listening for metadata connections");
         router.serve_tls(listener, &tls, stop).await.map_err(failed)?;

@@ -1,5 +1,6 @@
 //! The operator as a program (`operator.md` §4).
 
+mod authorities;
 mod health;
 mod keys;
 mod kubernetes;
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
 
 async fn operate(options: &Options) -> Result<(), Failure> {
     let stop = stop_signal()?;
+    let ca = options.metadata_api_ca_file.0.as_deref().map(authorities::read).transpose()?;
     let readiness = Readiness::waiting_for("the API server");
     let metrics = Metrics::default();
     let port = options.listen_port.0.unwrap_or(8080);
@@ -85,7 +87,7 @@ async fn operate(options: &Options) -> Result<(), Failure> {
     tracing::info!("admission of pods is off: no webhook is served");
 
     tokio::select! {
-        done = prepare_and_lead(options, &cluster, &readiness, metrics, &stop) => done?,
+        done = prepare_and_lead(options, ca, &cluster, &readiness, metrics, &stop) => done?,
         // Nothing that cannot be broken off is going on before this replica leads.
         () = stopped_early(&stop, &readiness) => {}
     }
@@ -103,6 +105,7 @@ async fn stopped_early(stop: &CancellationToken, readiness: &Readiness) {
 
 async fn prepare_and_lead(
     options: &Options,
+    metadata_api_ca: Option<String>,
     cluster: &Cluster,
     readiness: &Readiness,
     metrics: Metrics,
@@ -121,7 +124,7 @@ async fn prepare_and_lead(
     let publishing = tokio::spawn(publish);
     let context = Context {
         client: cluster.client.clone(),
-        settings: settings(options, &cluster.namespace),
+        settings: Settings { metadata_api_ca, ..settings(options, &cluster.namespace) },
         signer,
         sealer,
         secrets: Arc::new(ClusterSecrets::new(cluster.client.clone())),

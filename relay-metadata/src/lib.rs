@@ -73,6 +73,8 @@
 //! | `schemas` | what specs look like: [`StepSchemas`] |
 //! | `reported` | which errors were already told |
 //! | `serve`, `tls` | sockets: [`Router::serve`], [`serve_tls`], [`Tls`] |
+//! | `keys` | the keys of tokens from files: [`SealKeyFiles`], [`VerifyingKeyFiles`] |
+//! | `followed` | what is read from files, and read again when they change |
 
 mod answer;
 mod authentication;
@@ -83,6 +85,8 @@ mod config_maps;
 mod endpoints;
 mod error;
 mod exchange;
+mod followed;
+mod keys;
 mod metrics;
 mod query;
 mod reported;
@@ -96,10 +100,11 @@ mod token;
 
 pub use catalogue::{CATALOGUE, Entry};
 pub use config_maps::ConfigMapStores;
+pub use keys::{KeyFiles, KeyFilesError, Keys, SealKeyFiles, VerifyingKeyFiles};
 pub use metrics::Metrics;
 pub use router::{Limits, Router};
 pub use routes::{Access, ROUTES, Route};
 pub use schemas::{SchemaError, StepSchemas};
 pub use serve::serve_tls;
-pub use tls::{Tls, TlsError, TlsFiles};
+pub use tls::{Tls, TlsError, TlsFiles, TlsPair};
 pub use token::{CallerStores, TokenAuthenticator};

@@ -26,6 +26,9 @@ pub struct Metrics(Arc<Families>);
 struct Families {
     requests: Family<RequestLabels, Counter>,
     seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
+    reloads: Family<ReloadLabels, Counter>,
+    outdated: Family<FilesLabels, Gauge>,
+    keys: Family<FilesLabels, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -40,10 +43,27 @@ struct RouteLabels {
     route: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FilesLabels {
+    files: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReloadLabels {
+    files: &'static str,
+    result: &'static str,
+}
+
 impl Default for Families {
     fn default() -> Self {
         let seconds = || Histogram::new([0.001, 0.0025, 0.01, 0.05, 0.25, 1.0, 5.0, 30.0]);
-        Self { requests: Family::default(), seconds: Family::new_with_constructor(seconds) }
+        Self {
+            requests: Family::default(),
+            seconds: Family::new_with_constructor(seconds),
+            reloads: Family::default(),
+            outdated: Family::default(),
+            keys: Family::default(),
+        }
     }
 }
 
@@ -71,15 +91,37 @@ impl Metrics {
         self.0.requests.get_or_create(&labels).inc();
     }
 
+    /// What is in use is what these files say; of so many keys, if they are that.
+    pub(crate) fn files_read(&self, files: &'static str, keys: Option<usize>) {
+        let labels = FilesLabels { files };
+        self.0.outdated.get_or_create(&labels).set(0);
+        if let Some(keys) = keys {
+            self.0.keys.get_or_create(&labels).set(i64::try_from(keys).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// These files have changed, and can be used or not.
+    pub(crate) fn files_changed(&self, files: &'static str, can_be_used: bool) {
+        let result = if can_be_used { "ok" } else { "failed" };
+        self.0.reloads.get_or_create(&ReloadLabels { files, result }).inc();
+        let outdated = i64::from(!can_be_used);
+        self.0.outdated.get_or_create(&FilesLabels { files }).set(outdated);
+    }
+
     /// What operators ask, to be served on a port of its own: `/metrics` in the format of
     /// `OpenMetrics`, and `/readyz`, which says whether requests can be answered: in cluster mode
     /// once all pods are known. Neither asks who calls.
     pub fn router(&self, pods: Option<PodIndex>) -> axum::Router {
         let mut registry = Registry::with_prefix("relay_metadata");
-        let Families { requests, seconds } = self.0.as_ref();
+        let Families { requests, seconds, reloads, outdated, keys } = self.0.as_ref();
         registry.register("requests", "Requests answered", requests.clone());
         let help = "How long requests took";
         registry.register_with_unit("request_duration", help, Unit::Seconds, seconds.clone());
+        let help = "Attempts to take over keys and certificates that changed";
+        registry.register("reloads", help, reloads.clone());
+        let help = "1 while files say something that cannot be used, and what they said before is";
+        registry.register("outdated", help, outdated.clone());
+        registry.register("keys", "Keys in use", keys.clone());
         let known = Gauge::<i64>::default();
         if pods.is_some() {
             registry.register("pods", "Live pods that are known", known.clone());

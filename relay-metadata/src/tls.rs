@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -18,24 +18,41 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
-/// How often the files are looked at.
-const INTERVAL: Duration = Duration::from_secs(10);
+use crate::followed::{Followed, Source};
+use crate::metrics::Metrics;
+
 /// How long a client may take to agree on keys.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// A certificate chain and its key. Clones share them.
-#[derive(Clone)]
+/// What is shown to clients: a certificate chain, whose key is known. Clones share it.
+#[derive(Clone, Debug)]
 pub struct Tls {
+    provider: Arc<CryptoProvider>,
+    shown: Arc<dyn ResolvesServerCert>,
+}
+
+/// A certificate chain and its key, in two PEM files.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    provider: Arc<CryptoProvider>,
+    files: Arc<Followed<Files>>,
+}
+
+/// A certificate chain and its key, which their holder replaces. Clones share them.
+#[derive(Clone, Debug)]
+pub struct TlsPair {
     provider: Arc<CryptoProvider>,
     current: Arc<Current>,
 }
 
-/// The same in two PEM files.
-#[derive(Clone, Debug)]
-pub struct TlsFiles {
+/// A pair, with what it was read from.
+struct Current(RwLock<(Contents, Arc<CertifiedKey>)>);
+
+#[derive(Debug)]
+struct Files {
     certificate: PathBuf,
     key: PathBuf,
-    tls: Tls,
+    provider: Arc<CryptoProvider>,
 }
 
 /// Why no certificate can be shown.
@@ -67,56 +84,41 @@ pub enum TlsError {
 /// A chain and its key, as PEM.
 type Contents = (Vec<u8>, Zeroizing<Vec<u8>>);
 
-/// What is shown to clients, with what it was read from.
-struct Current(RwLock<(Contents, Arc<CertifiedKey>)>);
+impl Source for Files {
+    type Contents = Contents;
+    type Value = CertifiedKey;
+    type Error = TlsError;
 
-const CERTIFICATES: &str = "certificates";
-const KEY: &str = "a private key";
-
-impl Tls {
-    /// A chain, its end first, and its key, both as PEM.
-    ///
-    /// # Errors
-    ///
-    /// When they are something else, or do not belong together.
-    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let contents = (certificate.to_vec(), Zeroizing::new(key.to_vec()));
-        let parsed = Arc::new(parse(&contents, &provider)?);
-        let current = Arc::new(Current(RwLock::new((contents, parsed))));
-        Ok(Self { provider, current })
+    fn name(&self) -> &'static str {
+        "certificate"
     }
 
-    /// Shows another one from now on, to connections that are made from now on. Returns whether it
-    /// is another one.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be used; then nothing has changed.
-    pub fn replace(&self, certificate: &[u8], key: &[u8]) -> Result<bool, TlsError> {
-        let known = {
-            let current = self.current.0.read().unwrap_or_else(PoisonError::into_inner);
-            let (known_certificate, known_key) = &current.0;
-            known_certificate == certificate && **known_key == key
+    fn read(&self) -> Result<Contents, TlsError> {
+        let read = |path: &PathBuf| {
+            std::fs::read(path).map_err(|source| TlsError::Read { path: path.clone(), source })
         };
-        if known {
-            return Ok(false);
-        }
-        let contents = (certificate.to_vec(), Zeroizing::new(key.to_vec()));
-        let parsed = Arc::new(parse(&contents, &self.provider)?);
-        *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = (contents, parsed);
-        Ok(true)
+        Ok((read(&self.certificate)?, Zeroizing::new(read(&self.key)?)))
     }
 
-    pub(crate) fn acceptor(&self) -> Result<Acceptor, TlsError> {
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_safe_default_protocol_versions()
-            .map_err(TlsError::Unusable)?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&self.current) as _);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Acceptor(TlsAcceptor::from(Arc::new(config))))
+    fn parse(&self, contents: &Contents) -> Result<CertifiedKey, TlsError> {
+        let place = |path: &PathBuf| path.display().to_string();
+        parse(contents, [place(&self.certificate), place(&self.key)], &self.provider)
     }
+}
+
+fn parse(
+    (certificate, key): &Contents,
+    [certificate_place, key_place]: [String; 2],
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, TlsError> {
+    let chain = CertificateDer::pem_slice_iter(certificate)
+        .collect::<Result<Vec<_>, _>>()
+        .ok()
+        .filter(|chain| !chain.is_empty())
+        .ok_or(TlsError::Pem { place: certificate_place, what: "certificates" })?;
+    let key = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|_| TlsError::Pem { place: key_place, what: "a private key" })?;
+    CertifiedKey::from_der(chain, key, provider).map_err(TlsError::Unusable)
 }
 
 impl TlsFiles {
@@ -129,68 +131,80 @@ impl TlsFiles {
         certificate: impl Into<PathBuf>,
         key: impl Into<PathBuf>,
     ) -> Result<Self, TlsError> {
-        let (certificate, key) = (certificate.into(), key.into());
-        let (chain, secret) = (contents(&certificate)?, contents(&key)?);
-        let tls =
-            Tls::from_pem(&chain, &secret).map_err(|error| located(error, &certificate, &key))?;
-        Ok(Self { certificate, key, tls })
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let files = Files {
+            certificate: certificate.into(),
+            key: key.into(),
+            provider: Arc::clone(&provider),
+        };
+        Ok(Self { provider, files: Arc::new(Followed::new(files)?) })
     }
 
     /// What they hold, which changes when they do as long as they are followed.
     #[must_use]
     pub fn tls(&self) -> Tls {
-        self.tls.clone()
+        Tls { provider: Arc::clone(&self.provider), shown: Arc::clone(&self.files) as _ }
     }
 
-    /// Looks at the files again and again, for ever, and takes over what has changed. What cannot be
-    /// used is logged, and the certificate before it goes on being shown.
-    pub async fn follow(self) {
-        loop {
-            tokio::time::sleep(INTERVAL).await;
-            match self.reload() {
-                Ok(true) => tracing::info!("a new certificate is in use"),
-                Ok(false) => {}
-                Err(error) => {
-                    let error = crate::error::Chain(&error);
-                    tracing::error!(%error, "the certificate stays as it was");
-                }
-            }
+    /// Looks at the files again and again, for ever, and takes over what has changed. If they cannot
+    /// be used, the certificate before goes on being shown, and log and numbers say so.
+    pub async fn follow(self, metrics: Metrics) {
+        self.files.follow(&metrics).await;
+    }
+}
+
+impl TlsPair {
+    /// A chain, its end first, and its key, both as PEM.
+    ///
+    /// # Errors
+    ///
+    /// When they are something else, or do not belong together.
+    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let contents = (certificate.to_vec(), Zeroizing::new(key.to_vec()));
+        let parsed = Arc::new(parse(&contents, Self::places(), &provider)?);
+        let current = Arc::new(Current(RwLock::new((contents, parsed))));
+        Ok(Self { provider, current })
+    }
+
+    /// Shows another one from now on, to connections that are made from now on. Returns whether it
+    /// is another one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be used; then nothing has changed.
+    pub fn replace(&self, certificate: &[u8], key: &[u8]) -> Result<bool, TlsError> {
+        let contents = (certificate.to_vec(), Zeroizing::new(key.to_vec()));
+        let known = self.current.0.read().unwrap_or_else(PoisonError::into_inner).0 == contents;
+        if known {
+            return Ok(false);
         }
+        let parsed = Arc::new(parse(&contents, Self::places(), &self.provider)?);
+        *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = (contents, parsed);
+        Ok(true)
     }
 
-    /// Whether there was something new.
-    fn reload(&self) -> Result<bool, TlsError> {
-        let (chain, secret) = (contents(&self.certificate)?, contents(&self.key)?);
-        let replaced = self.tls.replace(&chain, &secret);
-        replaced.map_err(|error| located(error, &self.certificate, &self.key))
+    /// What is shown, which changes when it is replaced.
+    #[must_use]
+    pub fn tls(&self) -> Tls {
+        Tls { provider: Arc::clone(&self.provider), shown: Arc::clone(&self.current) as _ }
     }
-}
 
-fn contents(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
-    let read = std::fs::read(path).map(Zeroizing::new);
-    read.map_err(|source| TlsError::Read { path: path.to_owned(), source })
-}
-
-/// The same error with the file that it is about.
-fn located(error: TlsError, certificate: &Path, key: &Path) -> TlsError {
-    match error {
-        TlsError::Pem { what, .. } => {
-            let path = if what == CERTIFICATES { certificate } else { key };
-            TlsError::Pem { place: path.display().to_string(), what }
-        }
-        other => other,
+    fn places() -> [String; 2] {
+        ["the certificate".to_owned(), "the key".to_owned()]
     }
 }
 
-fn parse(contents: &Contents, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
-    let wrong = |place: &str, what| TlsError::Pem { place: place.to_owned(), what };
-    let chain = CertificateDer::pem_slice_iter(&contents.0)
-        .collect::<Result<Vec<_>, _>>()
-        .ok()
-        .filter(|chain| !chain.is_empty())
-        .ok_or_else(|| wrong("the certificate", CERTIFICATES))?;
-    let key = PrivateKeyDer::from_pem_slice(&contents.1).map_err(|_| wrong("the key", KEY))?;
-    CertifiedKey::from_der(chain, key, provider).map_err(TlsError::Unusable)
+impl Tls {
+    pub(crate) fn acceptor(&self) -> Result<Acceptor, TlsError> {
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Unusable)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&self.shown));
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Acceptor(TlsAcceptor::from(Arc::new(config))))
+    }
 }
 
 /// Agrees on keys with clients.
@@ -200,6 +214,12 @@ pub(crate) struct Acceptor(TlsAcceptor);
 impl Acceptor {
     pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         tokio::time::timeout(HANDSHAKE, self.0.accept(stream)).await?
+    }
+}
+
+impl ResolvesServerCert for Followed<Files> {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current())
     }
 }
 
@@ -213,11 +233,5 @@ impl ResolvesServerCert for Current {
 impl fmt::Debug for Current {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Current")
-    }
-}
-
-impl fmt::Debug for Tls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").finish_non_exhaustive()
     }
 }

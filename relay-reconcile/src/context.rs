@@ -94,6 +94,9 @@ impl SecretStores for ClusterSecrets {
 pub struct Settings {
     /// The metadata API, as steps reach it.
     pub metadata_api_url: String,
+    /// The certificates that steps trust beside those of public authorities, as PEM, where that is
+    /// an address of `https`. They are part of each step.
+    pub metadata_api_ca: Option<String>,
     /// The image with the runtime tools.
     pub runtime_tools_image: String,
     /// When it is pulled: `Always`, `IfNotPresent` or `Never`; as Kubernetes would, where nothing
@@ -128,6 +131,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             metadata_api_url: String::new(),
+            metadata_api_ca: None,
             runtime_tools_image: "relaysh/relay-runtime-tools:latest".to_owned(),
             runtime_tools_pull_policy: None,
             pull_policy: Some("Always".to_owned()),

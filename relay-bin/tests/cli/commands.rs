@@ -178,6 +178,9 @@ fn without_a_cluster_each_command_says_how_to_name_one() {
     for arguments in [
         vec!["status"],
         vec!["status", "r", "--out", "json"],
+        vec!["status", "r", "--follow"],
+        vec!["runs", "list"],
+        vec!["runs", "show", "r"],
         vec!["logs", "r", "-f"],
         vec!["apply", hello.to_str().unwrap()],
         vec!["workflow", "run", "w", "-p", "a=b"],

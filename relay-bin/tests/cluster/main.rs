@@ -4,4 +4,8 @@
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+#[expect(dead_code, reason = "the tests of `relay run` need more of it")]
+#[path = "../cli/pty.rs"]
+mod pty;
+#[cfg(test)]
 mod world;

@@ -4,6 +4,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::pty::Terminal;
 use crate::world::{Ran, World};
 
 const FILE: &str = "\
@@ -115,6 +116,47 @@ async fn a_workflow_from_its_file_to_the_end_of_its_runs() {
         list.stdout.lines().map(|line| line.split_whitespace().nth(2).unwrap()).collect();
     let expected = ["STATE", "rejected", "cancelled", "cancelled", "failed"];
     assert_eq!(states, expected, "{}", list.stdout);
+    world.end().await;
+}
+
+/// What a person sees who follows a run, and answers what it asks.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the API server of $KUBECONFIG"]
+async fn whoever_follows_a_run_on_a_terminal_is_asked() {
+    let world = World::new().await;
+    world.start().await;
+    let file = world.path("deploy.yaml");
+    std::fs::write(&file, FILE).unwrap();
+    assert_eq!(world.relay(&["apply", file.to_str().unwrap()]).await.code, 0);
+    let made = world.relay(&["workflow", "run", "deploy"]).await;
+    let run = made.stdout.split(' ').nth(1).unwrap().to_owned();
+    let following = ["-n", &world.namespace, "status", &run, "-f"];
+    let left = tokio::task::block_in_place(|| {
+        let terminal = Terminal::start(24, 80, &following);
+        terminal.expect("gate: Approve? [y/N]");
+        terminal.type_in("y\n");
+        terminal.end()
+    });
+    assert_eq!(left.code, 1, "{}", left.text());
+    assert!(left.text().contains("exit code 3"), "{}", left.text());
+
+    // Where nobody can be asked it says how to answer.
+    let waiting = world.spawn(&["workflow", "run", "deploy", "--wait"]);
+    let run = until(&world, "waiting").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.relay(&["reject", &run, "gate"]).await.code, 0);
+    let waited = tokio::task::spawn_blocking(|| waiting.wait_with_output().unwrap().into());
+    let waited: Ran = waited.await.unwrap();
+    let how = format!("relay approve {run} gate, or relay reject {run} gate");
+    assert!(waited.code == 3 && waited.stderr.contains(&how), "{waited:?}");
+
+    // Other names of the same.
+    let json =
+        async |arguments: &[&str]| world.relay(&[arguments, &["--out", "json"]].concat()).await;
+    let list: Value = serde_json::from_str(&json(&["runs", "list"]).await.stdout).unwrap();
+    assert_eq!((list.as_array().unwrap().len(), &list[0]["state"]), (2, &"rejected".into()));
+    let shown = json(&["runs", "show", &run]).await;
+    assert_eq!((shown.code, shown.stdout), (0, json(&["status", &run]).await.stdout));
     world.end().await;
 }
 

@@ -124,6 +124,7 @@ async fn pods_of_a_real_cluster() {
     const BUILD: &str = "127.0.2.1";
     const DEPLOY: &str = "127.0.2.2";
     const ACTING: &str = "127.0.2.3";
+    const ROTATED: &str = "127.0.2.4";
     let config = Config::infer().await.unwrap();
     let client = Client::try_from(config.clone()).unwrap();
     let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
@@ -253,6 +254,21 @@ async fn pods_of_a_real_cluster() {
     assert_eq!(curl(port, "127.0.2.9", &[], "/spec").0, "401");
     let forged = ["-H", "X-Forwarded-For: 127.0.2.2"];
     assert_eq!(curl(port, "127.0.2.9", &forged, "/spec").0, "401");
+
+    // A key that is added is in use some seconds later.
+    let newer = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    world.signer = SigningKey::from_pem("l", newer.serialize_pem().as_bytes()).unwrap();
+    world.seal = SealKeys::new([("2".to_owned(), [8; 32])]);
+    world.pod("rotated", ROTATED, None).await;
+    assert_eq!(curl(port, ROTATED, &[], "/spec").0, "401");
+    std::fs::write(verifies.join("l"), newer.public_key_pem()).unwrap();
+    std::fs::write(seals.join("2"), [8; 32]).unwrap();
+    let rotated = async {
+        while curl(port, ROTATED, &[], "/spec").0 == "401" {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), rotated).await.unwrap();
 
     let octets = "content-type: application/octet-stream";
     let begin = ["-X", "POST", "-H", octets, "--data-binary", "\u{12}\u{6}stdout"];

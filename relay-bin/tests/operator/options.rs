@@ -21,6 +21,7 @@ fn help_lists_every_option_and_its_variable() {
         "num-workers",
         "kube-calls-per-second",
         "metadata-api-url",
+        "metadata-api-ca-file",
         "runtime-tools-image",
         "timeout",
         "step-timeout",
@@ -83,4 +84,24 @@ fn an_api_server_that_is_not_named_is_a_failure_that_says_what_to_do() {
     let log = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{log}");
     assert!(log.contains("/none"), "{log}");
+}
+
+#[test]
+fn an_authority_of_the_metadata_api_that_cannot_be_used() {
+    let files = tempfile::tempdir().unwrap();
+    let (empty, large) = (files.path().join("empty"), files.path().join("large"));
+    std::fs::write(&empty, "nothing").unwrap();
+    let one = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(&large, one.repeat(1000)).unwrap();
+    for (file, hint) in [
+        ("/none".as_ref(), "cannot be read"),
+        (empty.as_path(), "holds no PEM of certificates"),
+        (large.as_path(), "more than 16 KiB"),
+    ] {
+        let file = file.to_str().unwrap();
+        let output = ends(&[], &[("RELAY_OPERATOR_METADATA_API_CA_FILE", file)]);
+        let log = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{log}");
+        assert!(log.contains(hint) && log.contains(file), "{log}");
+    }
 }

@@ -1,6 +1,13 @@
 //! What the accounts of the installation may do.
 
-use crate::world::{SYSTEM, World, install_admission, may};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use relay_model::v1beta1::{Condition, Tenant};
+use serde_json::json;
+
+use crate::world::{SYSTEM, World, eventually, install_admission, may};
 
 const OPERATOR: &str = "relay-operator";
 const METADATA_API: &str = "relay-metadata-api";
@@ -20,6 +27,7 @@ async fn no_more_than_is_needed() {
         (OPERATOR, "delete", "runs.relay.sh", &elsewhere, false),
         (OPERATOR, "patch", "workflows.relay.sh", &elsewhere, false),
         (OPERATOR, "list", "secrets", &everywhere, false),
+        (OPERATOR, "watch", "secrets", &everywhere, false),
         (OPERATOR, "get", "secrets", &elsewhere, false),
         (OPERATOR, "list", "secrets", &own, false),
         (OPERATOR, "get", "secrets/relay-signing-keys", &own, true),
@@ -58,5 +66,33 @@ async fn no_more_than_is_needed() {
     world.bind(&world.namespace).await;
     let granted = || may(OPERATOR, "create", "configmaps", &elsewhere);
     crate::process::until("the role is in force", || granted().then_some(()));
-    assert!(!may(OPERATOR, "list", "secrets", &elsewhere));
+    for verb in ["list", "watch"] {
+        assert!(!may(OPERATOR, verb, "secrets", &elsewhere), "{verb} where runs are");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the API server of $KUBECONFIG"]
+async fn the_secret_of_a_sink_is_watched_with_the_rights_of_its_tenant() {
+    let world = World::new().await;
+    let _operator = world.operator();
+    let key = json!({"name": "sink", "key": "token"});
+    let api = json!({"url": "http://sink", "tokenFrom": {"secretKeyRef": key}});
+    world.tenant(json!({"triggerEventSink": {"api": api}})).await;
+    let tenants: Api<Tenant> = Api::namespaced(world.client.clone(), &world.namespace);
+    let ready = async || {
+        let status = tenants.get("demo").await.unwrap().status.unwrap_or_default();
+        Some(Condition::find(&status.conditions, "Ready")?.is_true())
+    };
+    let missing = || async { ready().await.filter(|ready| !ready) };
+    eventually("the tenant says that its Secret is missing", missing).await;
+    let may_watch = || may(OPERATOR, "watch", "secrets", &["-n", &world.namespace]);
+    crate::process::until("the tenant's Secrets may be watched", || may_watch().then_some(()));
+    // One look that came too early has passed by now, and the watch stands.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let secret = json!({"metadata": {"name": "sink"}, "stringData": {"token": "t"}});
+    world.create::<Secret>(Some(&world.namespace), secret).await;
+    let created = Instant::now();
+    eventually("the tenant is ready", || async { ready().await.filter(|ready| *ready) }).await;
+    assert!(created.elapsed() < Duration::from_secs(5), "{:?}", created.elapsed());
 }

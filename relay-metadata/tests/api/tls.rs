@@ -2,7 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use relay_metadata::{Tls, TlsError, TlsFiles};
+use relay_metadata::{TlsError, TlsFiles, TlsPair};
 use tokio::net::TcpListener;
 
 use crate::world::World;
@@ -36,6 +36,7 @@ async fn a_new_certificate_is_taken_over_while_serving() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let router = World::new().serve().router;
+    let metrics = router.metrics();
     tokio::spawn({
         let tls = files.tls();
         async move { router.serve_tls(listener, &tls, std::future::pending()).await }
@@ -44,7 +45,7 @@ async fn a_new_certificate_is_taken_over_while_serving() {
     let plain = reqwest::get(format!("http://127.0.0.1:{port}/healthz")).await;
     assert!(plain.is_err(), "plain HTTP is refused");
 
-    let follow = tokio::spawn(files.follow());
+    let follow = tokio::spawn(files.follow(metrics));
     tokio::task::yield_now().await;
     std::fs::write(directory.path().join("key.pem"), "nothing").unwrap();
     let pass = async |seconds| {
@@ -84,16 +85,16 @@ async fn a_certificate_is_replaced_by_who_holds_one() {
     };
     let (first, first_key) = pair();
     let (second, second_key) = pair();
-    let tls = Tls::from_pem(&first, &first_key).unwrap();
+    let pair = TlsPair::from_pem(&first, &first_key).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let router = World::new().serve().router;
-    let shown = tls.clone();
+    let shown = pair.tls();
     tokio::spawn(async move { router.serve_tls(listener, &shown, std::future::pending()).await });
-    assert!(!tls.replace(&first, &first_key).unwrap(), "nothing is new");
-    assert!(tls.replace(&second, &first_key).is_err());
+    assert!(!pair.replace(&first, &first_key).unwrap(), "nothing is new");
+    assert!(pair.replace(&second, &first_key).is_err());
     assert!(is_trusted(port, &first).await, "what cannot be used changes nothing");
-    assert!(tls.replace(&second, &second_key).unwrap());
+    assert!(pair.replace(&second, &second_key).unwrap());
     assert!(is_trusted(port, &second).await);
     assert!(!is_trusted(port, &first).await);
 }

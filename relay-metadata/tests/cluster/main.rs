@@ -9,6 +9,7 @@ mod accounts;
 mod callers;
 mod canary;
 mod data;
+mod keys;
 #[path = "../shared/log.rs"]
 mod log;
 mod logs;

@@ -1,4 +1,8 @@
-//! The files of `manifests/` against the types that they are made from.
+//! The files of `manifests/`: definitions against the types that they are made from, and network
+//! policies against what they are to allow.
+
+#[cfg(test)]
+mod network;
 
 #[cfg(test)]
 mod definitions {

@@ -1,14 +1,16 @@
 //! Which images are being asked for, what was found, and who waits for it.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::channel::mpsc;
 use jiff::{SignedDuration, Timestamp};
 use kube::runtime::reflector::ObjectRef;
-use relay_core::{ImageError, ImageInspector, ImageProgram};
+use relay_core::{ImageError, ImageInspector, ImageProgram, RegistryLogin};
 use relay_model::v1beta1::Run;
+use secrecy::ExposeSecret as _;
 use tokio::sync::Semaphore;
 
 use super::logins::logins;
@@ -43,9 +45,13 @@ struct Place {
 enum Lookup {
     /// It is being asked for, since then.
     Pending { since: Timestamp, waiting: Vec<ObjectRef<Run>> },
-    /// It was answered. That holds until then.
-    Done { found: Found, until: Timestamp },
+    /// It was answered. That holds until then; what came of nothing, only for those who were told,
+    /// and for others with the same logins.
+    Done { found: Found, until: Timestamp, logins: u64, told: Vec<ObjectRef<Run>> },
 }
+
+/// A failure that is still good, and the logins that it came with.
+type Failure = (ImageError, Timestamp, u64);
 
 /// All look-ups.
 #[derive(Debug)]
@@ -55,6 +61,8 @@ pub(crate) struct Lookups {
     done: mpsc::UnboundedSender<ObjectRef<Run>>,
     /// Until a controller takes it.
     woken: Mutex<Option<mpsc::UnboundedReceiver<ObjectRef<Run>>>>,
+    /// Seeded by chance.
+    hashes: RandomState,
 }
 
 impl Default for Lookups {
@@ -65,6 +73,7 @@ impl Default for Lookups {
             places: Semaphore::new(AT_ONCE),
             done,
             woken: Mutex::new(Some(woken)),
+            hashes: RandomState::new(),
         }
     }
 }
@@ -96,8 +105,14 @@ impl Lookups {
             image: image.to_owned(),
         };
         let mut known = self.known();
+        let mut failure = None;
         match known.get_mut(&place) {
-            Some(Lookup::Done { found, until }) if now < *until => return Some(found.clone()),
+            Some(Lookup::Done { found, until, logins, told }) if now < *until => match found {
+                Err(error) if !told.contains(run) => {
+                    failure = Some((error.clone(), *until, *logins));
+                }
+                found => return Some(found.clone()),
+            },
             // One that takes longer than it may has been lost.
             Some(Lookup::Pending { since, waiting })
                 if now.duration_since(*since).unsigned_abs() < 2 * PATIENCE =>
@@ -116,15 +131,36 @@ impl Lookups {
         drop(known);
         let (lookups, context) = (Arc::clone(self), context.clone());
         let inspector = Arc::clone(inspector);
-        tokio::spawn(async move { lookups.look_up(&context, &*inspector, place).await });
+        tokio::spawn(async move { lookups.look_up(&context, &*inspector, place, failure).await });
         None
     }
 
-    async fn look_up(&self, context: &Context, inspector: &dyn ImageInspector, place: Place) {
+    async fn look_up(
+        &self,
+        context: &Context,
+        inspector: &dyn ImageInspector,
+        place: Place,
+        failure: Option<Failure>,
+    ) {
+        let (mut fingerprint, mut holds) = (0, None);
         let asked = async {
             // Closed it never is.
             let _place = self.places.acquire().await;
-            ask(context, inspector, &place).await
+            let logins = logins(&context.client, &place.namespace, &place.account).await;
+            let logins = logins.unwrap_or_else(|problem| {
+                // It may do without.
+                tracing::warn!(%problem, image = place.image, "pull Secrets could not be read");
+                Vec::new()
+            });
+            fingerprint = self.fingerprint(&logins);
+            match failure {
+                // The registry would say the same.
+                Some((error, until, before)) if before == fingerprint => {
+                    holds = Some(until);
+                    Err(error)
+                }
+                _ => ask(inspector, &place.image, &logins).await,
+            }
         };
         let found = tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| {
             Err(ImageError {
@@ -133,36 +169,44 @@ impl Lookups {
                 is_temporary: true,
             })
         });
-        let holds = match &found {
-            Ok(_) if place.image.contains("@sha256:") => BY_DIGEST,
-            Ok(_) => BY_TAG,
-            Err(_) => FAILED,
+        let until = holds.unwrap_or_else(|| {
+            let holds = match &found {
+                Ok(_) if place.image.contains("@sha256:") => BY_DIGEST,
+                Ok(_) => BY_TAG,
+                Err(_) => FAILED,
+            };
+            context.clock.now().saturating_add(holds).unwrap_or(Timestamp::MAX)
+        });
+        let mut known = self.known();
+        let told = match known.get_mut(&place) {
+            Some(Lookup::Pending { waiting, .. }) => std::mem::take(waiting),
+            _ => Vec::new(),
         };
-        let until = context.clock.now().saturating_add(holds).unwrap_or(Timestamp::MAX);
-        let before = self.known().insert(place, Lookup::Done { found, until });
-        if let Some(Lookup::Pending { waiting, .. }) = before {
-            for run in waiting {
-                // Nobody may be listening: then runs are looked at by somebody else's clock.
-                let _ = self.done.unbounded_send(run);
-            }
+        let done = Lookup::Done { found, until, logins: fingerprint, told: told.clone() };
+        known.insert(place, done);
+        drop(known);
+        for run in told {
+            // Nobody may be listening: then runs are looked at by somebody else's clock.
+            let _ = self.done.unbounded_send(run);
         }
+    }
+
+    /// A number for these logins, which tells nothing of them.
+    fn fingerprint(&self, logins: &[RegistryLogin]) -> u64 {
+        let mut hasher = self.hashes.build_hasher();
+        for RegistryLogin { registry, user, password } in logins {
+            (registry, user, password.expose_secret()).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 }
 
-async fn ask(context: &Context, inspector: &dyn ImageInspector, place: &Place) -> Found {
-    let logins = match logins(&context.client, &place.namespace, &place.account).await {
-        Ok(logins) => logins,
-        Err(problem) => {
-            // It may do without.
-            tracing::warn!(%problem, image = place.image, "pull Secrets could not be read");
-            Vec::new()
-        }
-    };
+async fn ask(inspector: &dyn ImageInspector, image: &str, logins: &[RegistryLogin]) -> Found {
     for wait in WAITS {
-        match inspector.inspect(&place.image, &logins).await {
+        match inspector.inspect(image, logins).await {
             Err(error) if error.is_temporary => tokio::time::sleep(wait).await,
             found => return found,
         }
     }
-    inspector.inspect(&place.image, &logins).await
+    inspector.inspect(image, logins).await
 }

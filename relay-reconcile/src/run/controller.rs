@@ -15,7 +15,7 @@ use kube::runtime::{Controller, WatchStreamExt as _, watcher};
 use kube::{Api, Resource, ResourceExt as _};
 use relay_model::annotation;
 use relay_model::tekton::{CustomRun, PipelineRunStatus};
-use relay_model::v1beta1::{Run, RunStatus, Tenant, Workflow};
+use relay_model::v1beta1::{Run, Tenant, Workflow};
 use tracing::{Instrument as _, info_span};
 
 use super::intake::take_in;
@@ -83,8 +83,8 @@ pub async fn controller(
     let controller = Controller::for_stream(changes, runs.clone());
     let waiting_in = move |namespace: Option<String>| {
         let waiting = |run: &Arc<Run>| {
-            !run.status.as_ref().is_some_and(RunStatus::is_completed)
-                && !run.annotations().contains_key(annotation::TARGET_NAMESPACE)
+            let status = run.status.as_ref();
+            !status.is_some_and(|status| status.is_completed() || status.start_time.is_some())
         };
         let runs = runs.state().into_iter().filter(move |run| run.namespace() == namespace);
         runs.filter(waiting).map(|run| ObjectRef::from_obj(&*run)).collect::<Vec<_>>()

@@ -172,6 +172,7 @@ fn env(settings: &Settings) -> Vec<EnvVar> {
         ("CI", Some("true")),
         ("RELAY", Some("true")),
         ("METADATA_API_URL", Some(settings.metadata_api_url.as_str())),
+        ("METADATA_API_CA", settings.metadata_api_ca.as_deref()),
         ("RELAY_DEFAULT_TIMEOUT", timeout),
         ("RELAY_ENABLE_SECURE_LOGGING", Some(secure_logging)),
         // The gate has decided already.

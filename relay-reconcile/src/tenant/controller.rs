@@ -17,6 +17,7 @@ use relay_model::v1beta1::{Tenant, TenantSpec};
 use tracing::{Instrument as _, info_span};
 
 use super::reconcile::reconcile;
+use super::secrets::SecretWatches;
 use crate::dependency::DependencyOf;
 use crate::requeue::Failures;
 use crate::telemetry::News;
@@ -34,6 +35,9 @@ pub async fn controller(
     let (tenants, writer) = reflector::store();
     let (known, told) = (tenants.clone(), context.telemetry.clone());
     let refused = context.telemetry.clone();
+    let (secrets, woken) = SecretWatches::new(context.client.clone());
+    let shared = Arc::new(Shared { context, secrets, failures: Failures::default() });
+    let (context, (follower, left)) = (&shared.context, (Arc::clone(&shared), tenants.clone()));
     let changes = watcher(context.custom_resources::<Unread<Tenant>>(), watcher::Config::default())
         .default_backoff()
         .try_filter_map(move |event| {
@@ -41,6 +45,7 @@ pub async fn controller(
         })
         .inspect_ok(move |event| tell(event, &known, &told))
         .reflect(writer)
+        .inspect_ok(move |event| follower.secrets.forget(event, &left))
         .applied_objects();
     let workers = context.settings.workers;
     Controller::for_stream(changes, tenants)
@@ -48,6 +53,7 @@ pub async fn controller(
         .watches(namespaces, managed, |namespace| {
             DependencyOf::of(&namespace.metadata).and_then(|of| of.object_ref())
         })
+        .reconcile_on(woken)
         .graceful_shutdown_on(stopped)
         .run(
             |tenant, shared: Arc<Shared>| async move {
@@ -55,7 +61,7 @@ pub async fn controller(
                 work(tenant, &shared).instrument(span).await
             },
             |tenant, error, shared| failed(&tenant, error, &shared),
-            Arc::new(Shared { context, failures: Failures::default() }),
+            Arc::clone(&shared),
         )
         .for_each(|worked| async { telemetry::note(worked) })
         .await;
@@ -84,19 +90,23 @@ fn read(tenant: Unread<Tenant>, telemetry: &Telemetry) -> Option<Tenant> {
 /// What all reconciles share.
 struct Shared {
     context: Arc<Context>,
+    secrets: SecretWatches,
     failures: Failures,
 }
 
 async fn work(tenant: Arc<Tenant>, shared: &Shared) -> Result<Action, Error> {
-    let Shared { context, failures } = shared;
+    let Shared { context, secrets, failures } = shared;
     let uid = tenant.uid().unwrap_or_default();
-    let action = context.telemetry.reconcile("tenant", reconcile(tenant, context)).await?;
+    let worked = reconcile(Arc::clone(&tenant), context);
+    let action = context.telemetry.reconcile("tenant", worked).await?;
+    // By now the operator may watch them.
+    secrets.follow(&tenant);
     failures.forget(&uid);
     Ok(action)
 }
 
 fn failed(tenant: &Tenant, error: &Error, shared: &Shared) -> Action {
-    let Shared { context, failures } = shared;
+    let Shared { context, failures, .. } = shared;
     let uid = tenant.uid().unwrap_or_default();
     let (action, times) = failures.failed(&uid, context.clock.now());
     context.telemetry.failed(tenant, times, error);

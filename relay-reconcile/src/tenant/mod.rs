@@ -30,7 +30,7 @@
 //!
 //! Failed calls are tried again with back-off; what needs a person is a condition, and is looked at
 //! again every ten seconds. Each tenant is looked at every ten minutes, since changes of its objects
-//! wake nobody.
+//! wake nobody; but those of the Secrets that its sinks name do.
 
 mod controller;
 mod ensure;
@@ -38,6 +38,7 @@ mod objects;
 mod policies;
 mod reconcile;
 mod report;
+mod secrets;
 pub(crate) mod sink;
 
 pub use controller::controller;

@@ -26,8 +26,8 @@ use crate::{Context, Error};
 
 /// After this time a tenant is looked at again in any case: its objects are not watched.
 const RESYNC: Duration = Duration::from_secs(600);
-/// After this time one is looked at that is not ready: neither Secrets nor namespaces of others are
-/// watched.
+/// After this time one is looked at that is not ready: namespaces of others are not watched, and
+/// Secrets only where the operator may.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Brings a tenant's namespace and what runs need in it about. Doing it again when nothing has

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use relay_model::v1beta1::EventSink;
+use relay_model::v1beta1::{ApiSink, EventSink, SecretKeySelector};
 use secrecy::SecretString;
 
 use crate::error::is_refused;
@@ -34,13 +34,10 @@ pub(crate) async fn look_up(
         return lacks("is missing an endpoint URL.");
     }
     let ready = |token: String| Ok(Sink::Ready { url: api.url.clone(), token: token.into() });
-    if let Some(token) = api.token.as_ref().filter(|token| !token.is_empty()) {
-        return ready(token.clone());
+    if let Some(token) = given(api) {
+        return ready(token.to_owned());
     }
-    let selector = api.token_from.as_ref().and_then(|from| from.secret_key_ref.as_ref());
-    let Some(selector) = selector.filter(|selector| !selector.name.is_empty()) else {
-        return lacks("is missing a token.");
-    };
+    let Some(selector) = secret(sink) else { return lacks("is missing a token.") };
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
     let secret = match read(|| secrets.get_opt(&selector.name)).await {
         Ok(Some(secret)) => secret,
@@ -61,4 +58,15 @@ pub(crate) async fn look_up(
         Some(token) => ready(token),
         None => lacks("is missing a token."),
     }
+}
+
+fn given(api: &ApiSink) -> Option<&str> {
+    api.token.as_deref().filter(|token| !token.is_empty())
+}
+
+/// The Secret that a sink needs, and where in it the token is.
+pub(super) fn secret(sink: &EventSink) -> Option<&SecretKeySelector> {
+    let api = sink.api.as_ref().filter(|api| !api.url.is_empty() && given(api).is_none())?;
+    let selector = api.token_from.as_ref()?.secret_key_ref.as_ref()?;
+    Some(selector).filter(|selector| !selector.name.is_empty())
 }

@@ -6,18 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
-use axum::response::Response;
 use kube::Api;
 use relay_core::{ImageError, ImageInspector, ImageProgram, MemoryImages, RegistryLogin};
 use relay_model::tekton::PipelineRun;
 use relay_model::v1beta1::RunStatus;
-use relay_reconcile::{Context, Registry, RegistryOptions};
+use relay_reconcile::Context;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
+use crate::registry::Double;
 use crate::tekton::{Ending, Tekton};
 use crate::world::{World, summary};
 
@@ -153,178 +149,8 @@ async fn a_slow_registry_holds_up_nobody_else() {
     assert_eq!(completed.message.as_deref(), Some("asking what these images run: slow"));
 }
 
-/// A registry with one image for two processors, for those who log in.
-#[derive(Clone, Default)]
-struct Double {
-    blobs: BTreeMap<String, (&'static str, Vec<u8>)>,
-    address: String,
-    requests: Arc<AtomicU64>,
-}
-
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-
-impl Double {
-    fn add(&mut self, kind: &'static str, content: &serde_json::Value) -> serde_json::Value {
-        let bytes = content.to_string().into_bytes();
-        let digest = format!("sha256:{}", hex::encode(Sha256::digest(&bytes)));
-        let size = bytes.len();
-        self.blobs.insert(digest.clone(), (kind, bytes));
-        json!({"mediaType": kind, "digest": digest, "size": size})
-    }
-
-    fn image(&mut self, config: &serde_json::Value) -> serde_json::Value {
-        let config = self.add(CONFIG, config);
-        let manifest =
-            json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": []});
-        self.add(MANIFEST, &manifest)
-    }
-
-    async fn start() -> Self {
-        let mut double = Self::default();
-        let mut entries = Vec::new();
-        for architecture in ["arm64", "amd64"] {
-            let config = json!({
-                "architecture": architecture,
-                "os": "linux",
-                "config": {"Entrypoint": [format!("/{architecture}")], "Cmd": ["serve"]},
-            });
-            let mut entry = double.image(&config);
-            entry["platform"] = json!({"architecture": architecture, "os": "linux"});
-            entries.push(entry);
-        }
-        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries});
-        let index = double.add(INDEX, &index)["digest"].as_str().unwrap().to_owned();
-        let index = double.blobs[&index].clone();
-        double.blobs.insert("v1".to_owned(), index);
-        let huge = double.image(&json!({"config": {}, "padding": "x".repeat(2 << 20)}));
-        let huge = double.blobs[huge["digest"].as_str().unwrap()].clone();
-        double.blobs.insert("huge".to_owned(), huge);
-        let plain = double.image(&json!({"config": {"Cmd": ["c"], "Entrypoint": null}}));
-        let plain = double.blobs[plain["digest"].as_str().unwrap()].clone();
-        double.blobs.insert("plain".to_owned(), plain);
-
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        double.address = listener.local_addr().unwrap().to_string();
-        let router = axum::Router::new().fallback(serve).with_state(double.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        double
-    }
-
-    fn inspector(&self) -> Registry {
-        let plain = vec![self.address.clone()];
-        Registry::new(RegistryOptions { architecture: "amd64".to_owned(), plain })
-    }
-
-    fn login(&self, password: &str) -> RegistryLogin {
-        RegistryLogin {
-            registry: format!("{}/team", self.address),
-            user: "me".to_owned(),
-            password: password.to_owned().into(),
-        }
-    }
-}
-
-async fn serve(State(double): State<Double>, request: Request) -> Response {
-    double.requests.fetch_add(1, Ordering::Relaxed);
-    let path = request.uri().path();
-    let answer = |status: StatusCode, kind: &str, body: Vec<u8>| {
-        let response = Response::builder().status(status).header(header::CONTENT_TYPE, kind);
-        response.body(Body::from(body)).unwrap()
-    };
-    let authorization = request.headers().get(header::AUTHORIZATION);
-    let authorization = authorization.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if path == "/token" {
-        // `me:right` gets a token that works.
-        return match authorization {
-            "Basic bWU6cmlnaHQ=" => {
-                answer(StatusCode::OK, "application/json", br#"{"token":"good"}"#.to_vec())
-            }
-            "" => answer(StatusCode::OK, "application/json", br#"{"token":"anonymous"}"#.to_vec()),
-            _ => answer(StatusCode::UNAUTHORIZED, "application/json", b"{}".to_vec()),
-        };
-    }
-    if path.contains("/busy/") {
-        return answer(StatusCode::SERVICE_UNAVAILABLE, "text/plain", Vec::new());
-    }
-    if authorization != "Bearer good" && !path.contains("/public/") {
-        let challenge = format!(
-            "Bearer realm=\"http://{}/token\",service=\"double\",scope=\"repository:team/tool:pull\"",
-            double.address
-        );
-        let body = br#"{"errors":[{"code":"UNAUTHORIZED","message":"no","detail":null}]}"#;
-        return Response::builder()
-            .status(StatusCode::UNAUTHORIZED)
-            .header(header::WWW_AUTHENTICATE, challenge)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Body::from(body.to_vec()))
-            .unwrap();
-    }
-    let name = path.rsplit('/').next().unwrap_or_default();
-    match double.blobs.get(name) {
-        Some((kind, bytes)) => answer(StatusCode::OK, kind, bytes.clone()),
-        None if path == "/v2/" => answer(StatusCode::OK, "application/json", b"{}".to_vec()),
-        None => {
-            let body = br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"no","detail":null}]}"#;
-            answer(StatusCode::NOT_FOUND, "application/json", body.to_vec())
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_registry_is_asked() {
-    let double = Double::start().await;
-    let inspector = double.inspector();
-    let right = [double.login("right")];
-    let wrong = [double.login("wrong")];
-    for (name, image, logins, expected) in [
-        (
-            "with a login, for the processor",
-            "team/tool:v1",
-            &right[..],
-            Ok(&["/amd64", "serve"][..]),
-        ),
-        ("for all", "public/tool:v1", &[][..], Ok(&["/amd64", "serve"])),
-        ("for all, whatever login there is", "public/tool:plain", &wrong, Ok(&["c"])),
-        ("no login", "team/tool:v1", &[], Err(("another login", false))),
-        ("a wrong login", "team/tool:v1", &wrong, Err(("another login", false))),
-        ("no such image", "team/tool:v2", &right, Err(("no such image", false))),
-        ("a registry that is busy", "busy/tool:v1", &[], Err(("answered 503", true))),
-        ("too much", "public/tool:huge", &[], Err(("too large", false))),
-    ] {
-        let found = inspector.inspect(&format!("{}/{image}", double.address), logins).await;
-        match (found, expected) {
-            (Ok(found), Ok(words)) => assert_eq!(found.invocation(&[]).unwrap(), words, "{name}"),
-            (Err(error), Err((part, is_temporary))) => {
-                assert!(error.problem.contains(part), "{name}: {error}");
-                assert_eq!(error.is_temporary, is_temporary, "{name}: {error}");
-                assert!(!format!("{error:?}").contains("right"), "{name}");
-            }
-            (found, _) => panic!("{name}: {found:?}"),
-        }
-    }
-    for image in ["", "team/UPPER", "a b", "x@sha256:1"] {
-        let error = inspector.inspect(image, &[]).await.unwrap_err();
-        assert!(!error.is_temporary, "{error}");
-    }
-    let closed = "127.0.0.1:1/x:1";
-    let error = inspector.inspect(closed, &[]).await.unwrap_err();
-    assert!(error.is_temporary && error.problem.contains("reached"), "{error}");
-}
-
-#[tokio::test]
-async fn pull_secrets_of_the_account_are_used() {
-    let double = Double::start().await;
-    let world = world(double.inspector());
-    let auths = json!({"auths": {double.address.clone(): {"username": "me", "password": "right"}}});
-    let secret = json!({
-        "metadata": {"name": "pull"},
-        "type": "kubernetes.io/dockerconfigjson",
-        "stringData": {".dockerconfigjson": auths.to_string()},
-    });
-    world.create_secret("default", secret).await;
-    world.create_tenant("demo").await;
+/// Names a pull Secret in the account of the tenant's pods, as whoever runs the cluster does.
+async fn name_pull_secret(world: &World) {
     let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> =
         Api::default_namespaced(world.client.clone());
     let there = kube::runtime::wait::await_condition(
@@ -333,12 +159,54 @@ async fn pull_secrets_of_the_account_are_used() {
         |a: Option<&_>| a.is_some(),
     );
     tokio::time::timeout(Duration::from_secs(5), there).await.unwrap().unwrap();
-    // Whoever runs the cluster adds it to the account, and it stays there.
     let patch = kube::api::Patch::Merge(json!({"imagePullSecrets": [{"name": "pull"}]}));
     accounts.patch("demo-untrusted", &Default::default(), &patch).await.unwrap();
+}
+
+async fn create_pull_secret(world: &World, double: &Double) {
+    let auths = json!({"auths": {double.address.clone(): {"username": "me", "password": "right"}}});
+    let secret = json!({
+        "metadata": {"name": "pull"},
+        "type": "kubernetes.io/dockerconfigjson",
+        "stringData": {".dockerconfigjson": auths.to_string()},
+    });
+    world.create_secret("default", secret).await;
+}
+
+#[tokio::test]
+async fn pull_secrets_of_the_account_are_used() {
+    let double = Double::start().await;
+    let world = world(double.inspector());
+    create_pull_secret(&world, &double).await;
+    world.create_tenant("demo").await;
+    name_pull_secret(&world).await;
     let image = format!("{}/team/tool:v1", double.address);
     world.create_workflow("w", json!([{"name": "a", "image": image}])).await;
     world.create_run("r", "w").await;
     world.finish("r", &mut Tekton::new(world.client.clone())).await;
     assert_eq!(arguments(&world, "r").await["a"], ["-entrypoint", "/amd64", "--", "serve"]);
+}
+
+#[tokio::test]
+async fn a_pull_secret_that_appears_counts_at_once() {
+    let double = Double::start().await;
+    let world = world(double.inspector());
+    world.create_tenant("demo").await;
+    name_pull_secret(&world).await;
+    let image = format!("{}/team/tool:v1", double.address);
+    world.create_workflow("w", json!([{"name": "a", "image": image}])).await;
+    let mut tekton = Tekton::new(world.client.clone());
+    world.create_run("without", "w").await;
+    world.finish("without", &mut tekton).await;
+    assert_eq!(arguments(&world, "without").await["a"], ["-entrypoint", "", "--"]);
+    let asked = double.requests.load(Ordering::Relaxed);
+    // As long as nothing changes the registry is not asked again.
+    world.create_run("again", "w").await;
+    world.finish("again", &mut tekton).await;
+    assert_eq!(arguments(&world, "again").await["a"], ["-entrypoint", "", "--"]);
+    assert_eq!(double.requests.load(Ordering::Relaxed), asked);
+    create_pull_secret(&world, &double).await;
+    world.create_run("with", "w").await;
+    world.finish("with", &mut tekton).await;
+    assert_eq!(arguments(&world, "with").await["a"], ["-entrypoint", "/amd64", "--", "serve"]);
 }

@@ -21,9 +21,13 @@ mod load;
 #[cfg(test)]
 mod objects;
 #[cfg(test)]
+mod registry;
+#[cfg(test)]
 mod requirements;
 #[cfg(test)]
 mod run;
+#[cfg(test)]
+mod secrets;
 #[cfg(test)]
 mod tekton;
 #[cfg(test)]

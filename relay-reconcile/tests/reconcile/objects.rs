@@ -55,6 +55,27 @@ async fn the_objects_of_a_run() {
     assert_eq!((owner.kind.as_str(), owner.name.as_str()), ("ConfigMap", "run-1-immutable"));
 }
 
+#[tokio::test]
+async fn steps_are_given_the_authority_of_the_metadata_api() {
+    let mut world = World::still();
+    let mut context = relay_reconcile::Context::clone(&world.context);
+    context.settings.metadata_api_ca = Some("PEM".to_owned());
+    world.context = std::sync::Arc::new(context);
+    let world = world.start();
+    world.create_tenant("demo").await;
+    world.create_workflow("w", json!([{"name": "a", "image": "i", "command": "c"}])).await;
+    world.create_run("r", "w").await;
+    world.finish("r", &mut Tekton::new(world.client.clone())).await;
+    let api: Api<PipelineRun> = Api::default_namespaced(world.client.clone());
+    let tasks = api.get("r").await.unwrap().spec.pipeline_spec.unwrap().tasks;
+    let steps = &tasks[0].task_spec.as_ref().unwrap().steps;
+    let given = |step: usize| {
+        let mut variables = steps[step].env.iter();
+        variables.find(|variable| variable.name == "METADATA_API_CA")?.value.as_deref()
+    };
+    assert_eq!((given(0), given(1)), (None, Some("PEM")));
+}
+
 pub(crate) fn secret(name: &str, value: &str) -> serde_json::Value {
     json!({
         "metadata": {"name": name, "labels": {"relay.sh/secret": name}},

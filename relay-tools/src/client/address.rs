@@ -34,7 +34,7 @@ impl Address {
     pub fn parse(url: &str) -> Result<Self, AddressError> {
         let mut base = Url::parse(url.trim())
             .map_err(|error| AddressError::Syntax { reason: error.to_string() })?;
-        if base.scheme() != "http" {
+        if !matches!(base.scheme(), "http" | "https") {
             return Err(AddressError::Scheme);
         }
         let user = decoded(base.username())?;
@@ -48,6 +48,11 @@ impl Address {
         base.set_query(None);
         base.set_fragment(None);
         Ok(Self { base, credentials })
+    }
+
+    /// Whether it asks for TLS.
+    pub(super) fn is_tls(&self) -> bool {
+        self.base.scheme() == "https"
     }
 
     /// The URL of an absolute, already percent-encoded path.
@@ -103,7 +108,7 @@ pub enum AddressError {
         /// What is wrong, without the text itself.
         reason: String,
     },
-    /// Not `http`, which is what steps speak.
-    #[error("the address of the metadata API must begin with http://")]
+    /// Neither `http` nor `https`.
+    #[error("the address of the metadata API must begin with http:// or https://")]
     Scheme,
 }

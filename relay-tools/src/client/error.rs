@@ -1,11 +1,13 @@
 //! What can go wrong between a step and the metadata API.
 
 use std::error::Error;
+use std::io;
 
 use http::{Method, StatusCode};
+use rustls::CertificateError;
 use serde_json::Value;
 
-use super::AddressError;
+use super::{AddressError, AuthoritiesError, CA_FILE};
 
 /// A request that brought no usable answer.
 ///
@@ -16,6 +18,17 @@ pub enum ClientError {
     /// The URL of the API is unusable.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// Certificates that are to be trusted are unusable.
+    #[error(transparent)]
+    Authorities(#[from] AuthoritiesError),
+    /// The API does not show a certificate that can be trusted.
+    #[error("the metadata API at {address} cannot be trusted: {problem}")]
+    Untrusted {
+        /// The address, without credentials.
+        address: String,
+        /// What is wrong with its certificate, and what to do about that.
+        problem: String,
+    },
     /// A name which no path can carry: empty, `.` or `..`.
     #[error("{name:?} cannot be used as a name")]
     Name {
@@ -70,6 +83,40 @@ impl ClientError {
     pub fn chain(&self) -> String {
         chain(self)
     }
+}
+
+/// What is wrong with the certificate that was shown, if that is what an error comes from.
+pub(super) fn distrust(error: &(dyn Error + 'static)) -> Option<String> {
+    let rustls::Error::InvalidCertificate(problem) = cause(error)? else { return None };
+    Some(match problem {
+        // Two authorities may have the same name.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => format!(
+            "its certificate comes from an authority that is not known here; set {CA_FILE} to a file \
+             with that authority's certificate as PEM (for the steps of a cluster, start the operator \
+             with --metadata-api-ca-file)"
+        ),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "its certificate is for another name".to_owned()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired".to_owned()
+        }
+        other => format!("its certificate is not good: {other}"),
+    })
+}
+
+/// What TLS says, if anything.
+fn cause<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        // Of what an error of I/O was made from it shows the source alone.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = inner.map(|inner| inner as _).or_else(|| error.source());
+    }
+    None
 }
 
 /// An error and its causes, separated by colons.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::error::explanation;
+use super::error::{distrust, explanation};
 use super::retry::Backoff;
 use super::{ClientError, MetadataClient, transfer};
 
@@ -146,6 +146,8 @@ impl MetadataClient {
             let attempt = self.attempt(&request, timeout).await;
             let again = match &attempt {
                 Ok(reply) => self.retry.repeats(reply.status),
+                // Nobody becomes trusted by waiting.
+                Err(ClientError::Untrusted { .. }) => false,
                 Err(_) => true,
             };
             let pause = backoff.pause();
@@ -171,7 +173,12 @@ impl MetadataClient {
             Ok((status, content_type, body)) => {
                 Ok(Reply { method, path, status, content_type, body })
             }
-            Err(source) => Err(ClientError::Connection { method, path, source }),
+            Err(source) => Err(match distrust(&*source) {
+                Some(problem) => {
+                    ClientError::Untrusted { address: self.address.to_string(), problem }
+                }
+                None => ClientError::Connection { method, path, source },
+            }),
         }
     }
 
@@ -191,7 +198,7 @@ impl MetadataClient {
             }
             None => Bytes::new(),
         };
-        let response = self.http.0.request(builder.body(Full::new(body))?).await?;
+        let response = self.http.request(builder.body(Full::new(body))?).await?;
         let status = response.status();
         let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
         let body = response.into_body().collect().await?.to_bytes();

@@ -6,6 +6,7 @@
 
 mod address;
 mod answer;
+mod authorities;
 mod connections;
 mod decorator;
 mod error;
@@ -20,6 +21,7 @@ pub use answer::{
     Answer, Conditions, Connection, Evaluated, Named, Output, StatusProperty, Unresolvable,
     WorkflowRun,
 };
+pub use authorities::{Authorities, AuthoritiesError, CA, CA_FILE};
 pub use connections::Connections;
 pub use decorator::Decorator;
 pub use error::ClientError;
@@ -81,7 +83,8 @@ impl Language {
 
 impl MetadataClient {
     /// A client with connections of its own. `timeout` limits a single request; requests are
-    /// not repeated unless [`MetadataClient::retrying`] says so.
+    /// not repeated unless [`MetadataClient::retrying`] says so. Of TLS, public authorities are
+    /// trusted.
     ///
     /// # Errors
     /// [`ClientError::Address`].
@@ -89,12 +92,16 @@ impl MetadataClient {
         Self::with_http(Connections::new(), url, timeout)
     }
 
-    /// A client on connections that others use too.
+    /// A client on connections that others use too, or that trust others too.
     ///
     /// # Errors
-    /// [`ClientError::Address`].
+    /// [`ClientError::Address`], and where it is one of `https` [`ClientError::Authorities`].
     pub fn with_http(http: Connections, url: &str, timeout: Duration) -> Result<Self, ClientError> {
-        Ok(Self { http, address: Arc::new(Address::parse(url)?), timeout, retry: Retry::never() })
+        let address = Address::parse(url)?;
+        if address.is_tls() {
+            http.with_tls()?;
+        }
+        Ok(Self { http, address: Arc::new(address), timeout, retry: Retry::never() })
     }
 
     /// The same client with another rule for repeating requests.

@@ -43,7 +43,9 @@ use record::Record;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::client::{AddressError, ClientError, MetadataClient, Retry, WhenStatus};
+use crate::client::{
+    AddressError, Authorities, ClientError, Connections, MetadataClient, Retry, WhenStatus,
+};
 
 /// Where the operator puts the runtime tools in a pod.
 pub const TOOLS_DIR: &str = "/var/lib/puppet/relay";
@@ -96,12 +98,13 @@ impl Entrypoint {
     }
 
     /// Takes over the settings that a pod carries in its environment, read by `variable`:
-    /// `METADATA_API_URL` (none or empty: no API), `RELAY_DEFAULT_TIMEOUT` (such as `1m30s`;
-    /// unreadable: the default) and `RELAY_GATED`. They do not become part of the program's
+    /// `METADATA_API_URL` (none or empty: no API), those of [`Authorities::from_variables`],
+    /// `RELAY_DEFAULT_TIMEOUT` (such as `1m30s`; unreadable: the default) and `RELAY_GATED`. They do not become part of the program's
     /// environment by this.
     ///
     /// # Errors
-    /// [`ClientError::Address`] if the URL is unusable.
+    /// [`ClientError::Address`] if the URL is unusable, [`ClientError::Authorities`] if it is one of
+    /// `https` and certificates to trust are.
     pub fn settings(
         mut self,
         variable: impl Fn(&str) -> Option<OsString>,
@@ -115,7 +118,8 @@ impl Entrypoint {
                 .to_str()
                 .ok_or_else(|| AddressError::Syntax { reason: "it is not UTF-8".to_owned() })?;
             let attempt = self.request_timeout.min(Self::ATTEMPT_TIMEOUT);
-            self.client = Some(MetadataClient::new(url, attempt)?);
+            let http = Connections::trusting(Authorities::from_variables(&variable));
+            self.client = Some(MetadataClient::with_http(http, url, attempt)?);
         }
         Ok(self)
     }

@@ -53,7 +53,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use error::NiError;
 
-use crate::client::{AddressError, ClientError, MetadataClient, Retry};
+use crate::client::{AddressError, Authorities, ClientError, Connections, MetadataClient, Retry};
 
 /// The variable that names the directory below which commands write their files, where that is not
 /// `/workspace`: a step without a container has a directory of its own.
@@ -70,6 +70,8 @@ pub struct Settings {
     /// Where commands write their files unless told otherwise; `/workspace`, or what [`WORKSPACE`]
     /// says.
     pub workspace: PathBuf,
+    /// Whom to trust, where the address is one of `https`.
+    pub authorities: Authorities,
     /// The value of `HOME`; keys for SSH are written below.
     pub home: Option<PathBuf>,
 }
@@ -80,13 +82,14 @@ impl Settings {
         Self::from_variables(|name| std::env::var_os(name))
     }
 
-    /// The settings that these variables give: `METADATA_API_URL`, `HOME` and [`WORKSPACE`]. An
-    /// empty one is as good as none.
+    /// The settings that these variables give: `METADATA_API_URL`, those of
+    /// [`Authorities::from_variables`], `HOME` and [`WORKSPACE`]. An empty one is as good as none.
     pub fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let set = |name| variable(name).filter(|value| !value.is_empty());
         let default = Self::default();
         Self {
             api_url: set("METADATA_API_URL"),
+            authorities: Authorities::from_variables(&variable),
             home: set("HOME").map(PathBuf::from),
             workspace: set(WORKSPACE).map_or(default.workspace, PathBuf::from),
             ..default
@@ -130,7 +133,8 @@ impl Settings {
         let url = url.to_str().ok_or_else(|| {
             ClientError::from(AddressError::Syntax { reason: "it is not UTF-8".to_owned() })
         })?;
-        let client = MetadataClient::new(url, ATTEMPT)?;
+        let http = Connections::trusting(self.authorities.clone());
+        let client = MetadataClient::with_http(http, url, ATTEMPT)?;
         Ok(client.retrying(Retry::all_but_final(self.patience)))
     }
 }
@@ -139,6 +143,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             api_url: None,
+            authorities: Authorities::default(),
             patience: Duration::from_secs(5 * 60),
             workspace: "/workspace".into(),
             home: None,

@@ -1,6 +1,7 @@
 //! A metadata API that answers what a test tells it to, and remembers what it was asked.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -9,7 +10,9 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// A running double; it ends with the test's runtime.
 #[derive(Clone, Default)]
@@ -51,6 +54,16 @@ impl Double {
             .on("POST /validate", 200, "null")
     }
 
+    /// The same double over TLS; its address.
+    pub(crate) async fn serve_tls(&self, tls: TlsAcceptor) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let router = Router::new().fallback(serve).with_state(self.clone());
+        let listener = TlsListener { listener, tls };
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        format!("https://:canary-token@localhost:{port}")
+    }
+
     /// From now on answers this. Several answers to one line are given in turn, the last
     /// one for ever.
     #[expect(clippy::needless_pass_by_value, reason = "literals read better without `&`")]
@@ -86,6 +99,29 @@ impl Double {
     /// The bodies of all calls of a line.
     pub(crate) fn bodies(&self, line: &str) -> Vec<Value> {
         self.calls().iter().filter(|call| call.line == line).map(Call::json).collect()
+    }
+}
+
+struct TlsListener {
+    listener: TcpListener,
+    tls: TlsAcceptor,
+}
+
+impl axum::serve::Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = self.listener.accept().await.unwrap();
+            if let Ok(stream) = self.tls.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.listener.local_addr()
     }
 }
 

@@ -22,3 +22,5 @@ mod pod;
 mod program;
 #[cfg(test)]
 mod step;
+#[cfg(test)]
+mod tls;

@@ -1,19 +1,17 @@
 //! Cluster mode: keys from directories, pods and data from the API server.
 
 use std::error::Error as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use kube::config::AuthInfo;
 use kube::{Client, Config};
-use relay_core::{SealKeys, SystemClock, TokenSealer, VerifyingKeys};
-use relay_metadata::Router;
+use relay_core::{SystemClock, TokenSealer};
 use relay_metadata::cluster::{ClusterStores, PodAuthenticator, PodIndex};
+use relay_metadata::{KeyFilesError, Router, SealKeyFiles, VerifyingKeyFiles};
 use relay_store::ObjectLogs;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use secrecy::SecretString;
-use secrecy::zeroize::Zeroizing;
 
 use crate::Failure;
 use crate::options::{Kubernetes, Options};
@@ -24,9 +22,13 @@ pub(crate) async fn router(
     options: &Options,
 ) -> Result<(Router, PodIndex, Option<ObjectLogs>), Failure> {
     let vault = options.vault.connect()?;
-    let sealer = sealer(options, vault.as_ref())?;
+    let seal_keys = options.seal_keys_dir().map(SealKeyFiles::read).transpose();
+    let seal_keys = seal_keys.map_err(|error| unusable(&error))?;
+    let sealer = sealer(seal_keys.clone(), vault.as_ref())?;
     let verifier = match options.verify_keys_dir() {
-        Some(directory) => Some(verifying_keys(directory)?),
+        Some(directory) => {
+            Some(VerifyingKeyFiles::read(directory).map_err(|error| unusable(&error))?)
+        }
         None if vault.is_some() => None,
         None => return Err(missing("--token-verify-keys-dir")),
     };
@@ -55,11 +57,18 @@ pub(crate) async fn router(
         stores = stores.with_vault(vault.login);
     }
     let index = pods.clone();
-    let authenticator = match verifier {
+    let authenticator = match verifier.clone() {
         Some(keys) => PodAuthenticator::new(client, index, sealer, Arc::new(keys), stores),
         None => PodAuthenticator::checked_by_vault(client, index, sealer, stores),
     };
-    Ok((Router::new(Arc::new(authenticator)), pods, logs))
+    let router = Router::new(Arc::new(authenticator));
+    if let Some(keys) = seal_keys {
+        tokio::spawn(keys.follow(router.metrics()));
+    }
+    if let Some(keys) = verifier {
+        tokio::spawn(keys.follow(router.metrics()));
+    }
+    Ok((router, pods, logs))
 }
 
 fn log_storage(url: &str) -> Result<ObjectLogs, Failure> {
@@ -72,8 +81,11 @@ fn log_storage(url: &str) -> Result<ObjectLogs, Failure> {
 }
 
 /// What unseals tokens: keys, or Vault, or for each token the one that sealed it.
-fn sealer(options: &Options, vault: Option<&Vault>) -> Result<Arc<dyn TokenSealer>, Failure> {
-    let keys = options.seal_keys_dir().map(seal_keys).transpose()?.map(Arc::new);
+fn sealer(
+    keys: Option<SealKeyFiles>,
+    vault: Option<&Vault>,
+) -> Result<Arc<dyn TokenSealer>, Failure> {
+    let keys = keys.map(Arc::new);
     match (vault.map(|vault| vault.transit.clone()), keys) {
         (Some(transit), Some(keys)) => Ok(Arc::new(transit.or(keys))),
         (Some(transit), None) => Ok(Arc::new(transit)),
@@ -110,43 +122,9 @@ fn config(named: Option<Kubernetes>) -> Result<Config, Failure> {
     Ok(config)
 }
 
-/// A key as it was read: its id, and what the file holds.
-type KeyFile = (String, Zeroizing<Vec<u8>>);
-
-/// The files of a directory by name, as a mounted Secret has them.
-fn files(directory: &Path) -> Result<Vec<KeyFile>, Failure> {
-    let shown = directory.display();
-    let failed = |error| Failure(format!("could not read the keys in {shown}: {error}"));
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        // A mount keeps its versions in entries that begin with a dot.
-        if name.starts_with('.') || !entry.path().is_file() {
-            continue;
-        }
-        files.push((name, Zeroizing::new(std::fs::read(entry.path()).map_err(failed)?)));
+fn unusable(error: &KeyFilesError) -> Failure {
+    match error.source() {
+        Some(source) => Failure(format!("{error}: {source}")),
+        None => Failure(error.to_string()),
     }
-    if files.is_empty() {
-        return Err(Failure(format!("there are no keys in {shown}")));
-    }
-    files.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(files)
-}
-
-fn seal_keys(directory: &Path) -> Result<SealKeys, Failure> {
-    let mut keys = Vec::new();
-    for (id, bytes) in files(directory)? {
-        let wrong = || {
-            Failure(format!("the key {id:?} to unseal with is not 32 bytes, nor base64 of them"))
-        };
-        keys.push((id.clone(), relay_core::seal::key_of(&bytes).ok_or_else(wrong)?));
-    }
-    Ok(SealKeys::new(keys))
-}
-
-fn verifying_keys(directory: &Path) -> Result<VerifyingKeys, Failure> {
-    let files = files(directory)?;
-    let pems = files.iter().map(|(id, pem)| (id.as_str(), pem.as_slice()));
-    VerifyingKeys::from_pems(pems).map_err(|error| Failure(error.to_string()))
 }

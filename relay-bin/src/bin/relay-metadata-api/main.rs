@@ -79,7 +79,7 @@ async fn serve(options: &Options) -> Result<(), Failure> {
         };
         let files = TlsFiles::read(certificate, key).map_err(failed)?;
         let tls = files.tls();
-        tokio::spawn(files.follow());
+        tokio::spawn(files.follow(router.metrics()));
         tracing::info!("listening with TLS");
         tracing::info!(%addr, "listening for metadata connections");
         router.serve_tls(listener, &tls, stop).await.map_err(failed)?;

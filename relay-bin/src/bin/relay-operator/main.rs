@@ -1,6 +1,7 @@
 //! The operator as a program (`operator.md` §4).
 
 mod admission;
+mod authorities;
 mod health;
 mod keys;
 mod kubernetes;
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
 
 async fn operate(options: &Options) -> Result<(), Failure> {
     let stop = stop_signal()?;
+    let ca = options.metadata_api_ca_file.0.as_deref().map(authorities::read).transpose()?;
     let readiness = Readiness::waiting_for("the API server");
     let metrics = Metrics::default();
     let port = options.listen_port.0.unwrap_or(8080);
@@ -91,7 +93,7 @@ async fn operate(options: &Options) -> Result<(), Failure> {
     }
 
     tokio::select! {
-        done = prepare_and_lead(options, &cluster, admission, &readiness, telemetry, &stop) => done?,
+        done = prepare_and_lead(options, ca, &cluster, admission, &readiness, telemetry, &stop) => done?,
         // Nothing that cannot be broken off is going on before this replica leads.
         () = stopped_early(&stop, &readiness) => {}
     }
@@ -109,6 +111,7 @@ async fn stopped_early(stop: &CancellationToken, readiness: &Readiness) {
 
 async fn prepare_and_lead(
     options: &Options,
+    metadata_api_ca: Option<String>,
     cluster: &Cluster,
     admission: Option<Admission>,
     readiness: &Readiness,
@@ -121,7 +124,7 @@ async fn prepare_and_lead(
     let secrets = KeySecrets::new(cluster.client.clone(), &cluster.namespace);
     let signer = keys::signer(options, &secrets).await?;
     let sealer = keys::sealer(options, &secrets).await?;
-    let settings = settings(options, &cluster.namespace);
+    let settings = Settings { metadata_api_ca, ..settings(options, &cluster.namespace) };
     let webhook = match admission {
         None => None,
         Some(admission) => {

@@ -76,6 +76,12 @@ pub(crate) struct Options {
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) metadata_api_url: Given<String>,
 
+    /// The certificates that steps trust beside those of public authorities, as PEM, where that
+    /// address begins with https:// [default: none]
+    #[arg(long, value_name = "FILE", env = "RELAY_OPERATOR_METADATA_API_CA_FILE")]
+    #[arg(default_value = "", hide_default_value = true)]
+    pub(crate) metadata_api_ca_file: Given<PathBuf>,
+
     /// The image with the runtime tools, which each step's pod copies them from
     #[arg(long, value_name = "IMAGE", env = "RELAY_OPERATOR_RUNTIME_TOOLS_IMAGE")]
     #[arg(default_value = "", hide_default_value = true)]

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use relay_local::{EngineError, Event, EventKind, Run};
 use tokio::time::MissedTickBehavior;
 
+use crate::outline::Outline;
 use crate::preparation::Prepared;
 use crate::questions::{Outcome, Questions};
 use crate::screen::{Message, Screen};
@@ -101,7 +102,8 @@ async fn events(
                 if matches!(event.kind, EventKind::Finished { .. }) {
                     followed.last = Some(event.clone());
                 }
-                pending.extend(messages(event, questions, prepared));
+                let answered = |step: &str| prepared.answered.contains(step);
+                pending.extend(messages(event, questions, &prepared.outline, answered));
             }
             typed = questions.typed() => match questions.answer(&typed) {
                 Outcome::Answered(step, answer, next) => {
@@ -125,16 +127,18 @@ async fn events(
     }
 }
 
-/// What an event shows, with the questions that begin and end with it.
-fn messages(
+/// What an event shows, with the questions that begin and end with it. Of steps that are `answered`
+/// nothing is asked.
+pub(crate) fn messages(
     event: Event,
     questions: &mut Questions,
-    prepared: &Prepared,
+    outline: &Outline,
+    answered: impl Fn(&str) -> bool,
 ) -> impl Iterator<Item = Message> {
     let mut after = Vec::new();
     match &event.kind {
-        EventKind::Waiting { step } if !prepared.answered.contains(&**step) => {
-            let question = prepared.outline.question(step).unwrap_or_default();
+        EventKind::Waiting { step } if !answered(step) => {
+            let question = outline.question(step).unwrap_or_default();
             after.extend(questions.ask(step, question).map(Message::Ask));
         }
         EventKind::Succeeded { step }

@@ -80,6 +80,7 @@ const STATUS_EXAMPLES: &str = "\
 Examples:
   relay status                        all runs of the namespace, the latest first
   relay status deploy-x7k2p           the steps of one, and what it waits for
+  relay status deploy-x7k2p -f        the same until it has ended; on a terminal it asks
   relay status --out json | jq -r '.[] | select(.state == \"running\") | .run'";
 
 const LOGS_EXAMPLES: &str = "\
@@ -192,12 +193,19 @@ enum Command {
     #[command(subcommand)]
     Workflow(Workflow),
     /// Show the runs of a cluster, or one of them
+    ///
+    /// The same as `relay runs list` and `relay runs show RUN`. Exit codes: 0 shown, 1 it cannot be; with
+    /// `--follow` those of `relay run`.
     #[command(alias = "list", after_help = STATUS_EXAMPLES)]
     Status(cluster::Status),
+    /// The runs of a cluster: `relay status`
+    #[command(subcommand, hide = true)]
+    Runs(Runs),
     /// Print what the steps of a run in a cluster wrote
     ///
     /// Each line stands behind the name of its step, in the order of the steps; with `--follow` as
-    /// they come.
+    /// they come. Values of the namespace's secrets and connections are hidden, where they are
+    /// Kubernetes Secrets and may be read.
     #[command(after_help = LOGS_EXAMPLES)]
     Logs(cluster::Logs),
     /// Accept an approval of a run in a cluster
@@ -229,11 +237,22 @@ enum Command {
 }
 
 #[derive(Debug, Subcommand)]
+enum Runs {
+    /// Show all runs of the namespace: `relay status`
+    #[command(alias = "ls", after_help = STATUS_EXAMPLES)]
+    List,
+    /// Show one run: `relay status RUN`
+    #[command(alias = "get", after_help = STATUS_EXAMPLES)]
+    Show(cluster::Target),
+}
+
+#[derive(Debug, Subcommand)]
 enum Workflow {
     /// Run a workflow of a cluster
     ///
-    /// Creates a Run and prints its name. Exit codes: 0 created, 2 nothing was started; with `--wait`
-    /// and `--follow` those of `relay run`. Whoever stops waiting does not end the run (130).
+    /// Creates a Run and prints its name. With `--wait` and `--follow` approvals are asked for on a
+    /// terminal, and given with `--yes`. Exit codes: 0 created, 2 nothing was started; with these two
+    /// flags those of `relay run`. Whoever stops waiting does not end the run (130).
     #[command(after_help = LAUNCH_EXAMPLES)]
     Run(cluster::Launch),
     /// Check workflow files: `relay validate`
@@ -277,6 +296,11 @@ fn main() -> ExitCode {
 
 async fn relay() -> u8 {
     let Arguments { command, globals, place } = Arguments::parse();
+    let command = match command {
+        Command::Runs(Runs::List) => Command::Status(cluster::Status::default()),
+        Command::Runs(Runs::Show(run)) => Command::Status(cluster::Status::of(run)),
+        command => command,
+    };
     start_log(globals.debug);
     // Each step needs a few open files; where the limit cannot be raised fewer run at a time.
     if let Err(error) = relay_local::executor::raise_open_file_limit() {
@@ -296,6 +320,7 @@ async fn relay() -> u8 {
         Command::Apply(_)
         | Command::Workflow(Workflow::Run(_))
         | Command::Status(_)
+        | Command::Runs(_)
         | Command::Logs(_)
         | Command::Approve(_)
         | Command::Reject(_)
@@ -329,6 +354,10 @@ async fn speak(command: &Command, place: &Place, globals: Globals) -> Result<u8,
             return Ok(cluster::launch(&cluster, options, globals).await);
         }
         Command::Logs(options) => return cluster::logs(&cluster, options, globals).await,
+        Command::Status(options) if options.followed().is_some() => {
+            let run = options.followed().unwrap_or_default();
+            return cluster::follow_to_the_end(&cluster, run, globals).await;
+        }
         Command::Status(options) => {
             let paint = Terminal::detect(out, globals.talks()).stdout;
             cluster::status(&cluster, options, out, paint, &mut stdout).await?

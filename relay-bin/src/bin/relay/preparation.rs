@@ -69,7 +69,7 @@ fn prepared(
     options: &Options,
     yes: bool,
 ) -> Prepared {
-    let asks = options.asks();
+    let asks = crate::run::asks();
     let limits = Limits {
         run: options.timeout,
         step: options.step_timeout,

@@ -72,11 +72,11 @@ impl Options {
     pub(crate) fn file(&self) -> &Path {
         self.file.as_deref().or(self.named.as_deref()).unwrap_or(Path::new(""))
     }
+}
 
-    /// Whether there is somebody to ask.
-    pub(crate) fn asks(&self) -> bool {
-        io::stdin().is_terminal() && io::stderr().is_terminal()
-    }
+/// Whether there is somebody to ask.
+pub(crate) fn asks() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
@@ -225,7 +225,7 @@ async fn carry_out(
     let name = run.name().to_owned();
     let terminal = Terminal::detect(out, globals.talks());
     let screen = Screen::new(&prepared.outline, out, terminal);
-    let followed = follow(&mut run, signals, screen, &prepared, options.asks()).await?;
+    let followed = follow(&mut run, signals, screen, &prepared, asks()).await?;
     let Some(Followed { times, last, unwritten }) = followed else { return Ok(CANCELLED) };
     let finished = run.finish().await?;
     let (outcome, status) = (finished.outcome, &finished.status);

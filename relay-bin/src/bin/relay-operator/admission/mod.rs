@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use relay_core::SystemClock;
-use relay_metadata::{Tls, TlsFiles};
+use relay_metadata::{TlsFiles, TlsPair};
 use relay_reconcile::Telemetry;
 use relay_reconcile::admission::certificate::{Keeper, Pair};
 use relay_reconcile::admission::{Dns, PodPolicy};
@@ -100,15 +100,16 @@ impl Admission {
         let (tls, keeper) = match source {
             Source::Files(files) => {
                 let tls = files.tls();
-                tokio::spawn(files.follow());
+                tokio::spawn(files.follow(relay_metadata::Metrics::default()));
                 (tls, None)
             }
             Source::Secret(keeper) => {
                 let pair = first_pair(&keeper).await;
-                let tls = Tls::from_pem(&pair.certificate, &pair.key).map_err(|error| {
+                let shown = TlsPair::from_pem(&pair.certificate, &pair.key).map_err(|error| {
                     Failure(format!("the webhook's certificate: {}", crate::chain(&error)))
                 })?;
-                tokio::spawn(take_over(keeper.clone(), tls.clone()));
+                let tls = shown.tls();
+                tokio::spawn(take_over(keeper.clone(), shown));
                 (tls, Some(keeper))
             }
         };
@@ -168,10 +169,10 @@ async fn first_pair(keeper: &Keeper) -> Pair {
 }
 
 /// Shows what the Secret holds, for ever.
-async fn take_over(keeper: Keeper, tls: Tls) {
+async fn take_over(keeper: Keeper, shown: TlsPair) {
     let mut pairs = std::pin::pin!(keeper.follow());
     while let Some(pair) = pairs.next().await {
-        match tls.replace(&pair.certificate, &pair.key) {
+        match shown.replace(&pair.certificate, &pair.key) {
             Ok(true) => tracing::info!("a new certificate of the webhook is in use"),
             Ok(false) => {}
             Err(error) => {

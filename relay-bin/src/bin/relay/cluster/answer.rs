@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::Args;
 use kube::api::{Patch, PatchParams};
 use relay_model::v1beta1::Answer;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Cluster, MANAGER, Problem};
 use crate::Out;
@@ -23,7 +23,7 @@ pub(crate) struct Step {
 #[derive(Debug, Args)]
 pub(crate) struct Target {
     /// The run
-    run: String,
+    pub(super) run: String,
 }
 
 /// What is asked of a run.
@@ -44,16 +44,13 @@ pub(crate) async fn ask(
         Asked::Answer(_, step) => &step.run,
         Asked::Cancel(target) => &target.run,
     };
-    let run = cluster.run(name).await?;
-    let patch = match &asked {
-        Asked::Answer(answer, Step { step, .. }) => {
-            run.answer(cluster.workflow_of(&run).await.as_ref(), step, *answer)?
+    match &asked {
+        Asked::Answer(given, Step { step, .. }) => answer(cluster, name, step, *given).await?,
+        Asked::Cancel(_) => {
+            let patch = cluster.run(name).await?.cancel()?;
+            change(cluster, name, patch).await?;
         }
-        Asked::Cancel(_) => run.cancel()?,
-    };
-    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-    let failed = Problem::api(format!("change run {name:?}"));
-    cluster.runs().patch_metadata(name, &params, &Patch::Merge(patch)).await.map_err(failed)?;
+    }
     Ok(match (out, &asked) {
         (Out::Text, Asked::Answer(answer, step)) => {
             writeln!(to, "{} of run {name} {}", step.step, answer.as_str())
@@ -65,4 +62,23 @@ pub(crate) async fn ask(
         }
         (Out::Json, Asked::Cancel(_)) => writeln!(to, "{}", json!({"run": name, "cancel": true})),
     })
+}
+
+/// Answers an approval of a run.
+pub(super) async fn answer(
+    cluster: &Cluster,
+    name: &str,
+    step: &str,
+    answer: Answer,
+) -> Result<(), Problem> {
+    let run = cluster.run(name).await?;
+    let patch = run.answer(cluster.workflow_of(&run).await.as_ref(), step, answer)?;
+    change(cluster, name, patch).await
+}
+
+async fn change(cluster: &Cluster, name: &str, patch: Value) -> Result<(), Problem> {
+    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    let failed = Problem::api(format!("change run {name:?}"));
+    cluster.runs().patch_metadata(name, &params, &Patch::Merge(patch)).await.map_err(failed)?;
+    Ok(())
 }

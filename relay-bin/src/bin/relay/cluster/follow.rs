@@ -90,6 +90,7 @@ impl Follower {
         run: &Run,
         workflow: Option<&Workflow>,
         shown: Shown,
+        masks: Arc<Masks>,
     ) -> (Self, mpsc::Receiver<Told>) {
         let steps = workflow.map(|known| known.spec.steps.as_slice()).unwrap_or_default();
         let approvals = steps.iter().filter(|step| step.is_approval());
@@ -98,7 +99,7 @@ impl Follower {
         let name = run.name_any();
         let follower = Self {
             cluster: cluster.clone(),
-            narrator: Narrator::new(&name, Arc::new(Masks::default()), approvals.clone()),
+            narrator: Narrator::new(&name, masks, approvals.clone()),
             run: name,
             shown,
             approvals,

@@ -12,6 +12,7 @@ use relay_model::v1beta1::{Condition, RequestError, Run, StepStatus};
 use relay_model::workflow_file::suggestion;
 use tokio::sync::mpsc;
 
+use super::masks::{Hidden, hidden};
 use super::tail::{Piece, Pods};
 use super::{Cluster, Problem, screen};
 use crate::outline::Outline;
@@ -63,8 +64,10 @@ pub(crate) async fn logs(
         None => Outline::of_status(&run),
     };
     let terminal = Terminal { live: false, ..Terminal::detect(globals.out, globals.talks()) };
+    let Hidden { masks, problem } = hidden(cluster).await;
+    problem.iter().for_each(|problem| print::note(problem));
     let screen = Screen::new(&outline, globals.out, terminal);
-    let printed = print_all(cluster, &run, &steps, screen.messages()).await;
+    let printed = print_all(cluster, &run, &steps, masks, screen.messages()).await;
     let written = screen.close().await;
     let without = printed?;
     if let Some(code) = print::unwritten(written.err()) {
@@ -84,11 +87,12 @@ async fn print_all(
     cluster: &Cluster,
     run: &Run,
     steps: &[&StepStatus],
+    masks: Arc<Masks>,
     messages: &mpsc::Sender<Message>,
 ) -> Result<Vec<String>, Problem> {
     let pods = Pods::of(cluster, run);
     let name = run.name_any();
-    let mut narrator = Narrator::new(&name, Arc::new(Masks::default()), HashSet::new());
+    let mut narrator = Narrator::new(&name, masks, HashSet::new());
     let mut without = Vec::new();
     for step in steps {
         let (sender, mut pieces) = mpsc::channel(BACKLOG);

@@ -7,6 +7,7 @@ mod crds;
 mod follow;
 mod launch;
 mod logs;
+mod masks;
 mod problem;
 mod screen;
 mod status;
@@ -30,7 +31,7 @@ pub(crate) use crds::crds;
 pub(crate) use launch::{Options as Launch, launch};
 pub(crate) use logs::{Options as Logs, logs};
 pub(crate) use problem::Problem;
-pub(crate) use status::{Options as Status, status};
+pub(crate) use status::{Options as Status, follow as follow_to_the_end, status};
 
 /// Who changes objects, as the API server notes it.
 const MANAGER: &str = "relay";

@@ -1,19 +1,24 @@
 //! A run of a cluster on the screen.
 
+use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use relay_local::{Event, EventKind, Phase};
+use relay_local::{Answer, Event, EventKind, Phase};
 use relay_model::v1beta1::{Run, RunStatus, Workflow};
-use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::follow::{Followed, Follower, Shown, Told};
+use super::masks::{Hidden, hidden};
 use super::{Cluster, Problem};
 use crate::advice::cluster_advice;
+use crate::follow::messages;
 use crate::outline::Outline;
+use crate::questions::{Outcome, Questions, Typed};
+use crate::run::asks;
 use crate::screen::{Message, Screen, Terminal};
 use crate::signals::Signals;
 use crate::summary::{Summary, Times};
@@ -41,22 +46,38 @@ async fn watch(
         Some(workflow) => Outline::of_workflow(workflow),
         None => Outline::of_status(run),
     };
+    let hidden = match &shown {
+        Shown::States => Hidden { masks: Arc::default(), problem: None },
+        Shown::All | Shown::Logs(_) => hidden(cluster).await,
+    };
+    hidden.problem.iter().for_each(|problem| print::note(problem));
     let screen = Screen::new(&outline, globals.out, terminal);
-    let (follower, mut events) = Follower::new(cluster, run, workflow, shown);
+    let (follower, mut events) = Follower::new(cluster, run, workflow, shown, hidden.masks);
     let following = tokio::spawn(follower.run());
+    let name = run.name_any();
+    let mut answers = Answers::new(cluster, &name, globals, asks());
     let mut times = Times::default();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    // What waits for room on the screen. Nothing more is asked of the run until it is empty.
+    let mut pending: VecDeque<Message> = VecDeque::new();
     let is_left = loop {
         tokio::select! {
-            event = next(&mut events, screen.messages()) => match event {
-                Some((Told::Event(event), room)) => {
+            room = screen.messages().reserve(), if !pending.is_empty() => match room {
+                Ok(room) => if let Some(message) = pending.pop_front() {
+                    room.send(message);
+                },
+                Err(_) => break false,
+            },
+            told = events.recv(), if pending.is_empty() => match told {
+                Some(Told::Event(event)) => {
                     times.see(&event);
-                    room.send(Message::Event(event));
+                    pending.extend(answers.event(event, &outline).await);
                 }
-                Some((Told::Note(note), room)) => room.send(Message::Note(note)),
+                Some(Told::Note(note)) => pending.push_back(Message::Note(note)),
                 None => break false,
             },
+            typed = answers.questions.typed() => pending.extend(answers.typed(&typed).await),
             _ = signals.next() => break true,
             () = screen.messages().closed() => break false,
             _ = tick.tick() => drop(screen.messages().try_send(Message::Tick)),
@@ -82,13 +103,63 @@ async fn watch(
     }
 }
 
-/// What is told next, and room for it on the screen.
-async fn next<'m>(
-    events: &mut mpsc::Receiver<Told>,
-    messages: &'m mpsc::Sender<Message>,
-) -> Option<(Told, mpsc::Permit<'m, Message>)> {
-    let room = messages.reserve().await.ok()?;
-    Some((events.recv().await?, room))
+/// The approvals of a run that somebody is asked for, or told how to answer.
+pub(super) struct Answers<'a> {
+    cluster: &'a Cluster,
+    run: &'a str,
+    questions: Questions,
+    /// All of them are approved.
+    approves: bool,
+    asks: bool,
+}
+
+impl<'a> Answers<'a> {
+    /// `asks` says that there is somebody to ask.
+    pub(super) fn new(cluster: &'a Cluster, run: &'a str, globals: Globals, asks: bool) -> Self {
+        let asks = asks && !globals.yes;
+        Self { cluster, run, questions: Questions::new(asks), approves: globals.yes, asks }
+    }
+
+    /// What an event shows, and what it asks.
+    pub(super) async fn event(&mut self, event: Event, outline: &Outline) -> Vec<Message> {
+        let asking = match &event.kind {
+            EventKind::Waiting { step } => Some(Arc::clone(step)),
+            _ => None,
+        };
+        let mut shown: Vec<_> = messages(event, &mut self.questions, outline, |_| false).collect();
+        if let Some(step) = asking {
+            if self.approves {
+                shown.push(self.answer(&step, Answer::Approved).await);
+            } else if !self.asks {
+                let run = self.run;
+                let how = format!("relay approve {run} {step}, or relay reject {run} {step}");
+                shown.push(Message::Note(format!("{step} waits for an answer: {how}")));
+            }
+        }
+        shown
+    }
+
+    /// What comes of a line that was typed.
+    async fn typed(&mut self, typed: &Typed) -> Vec<Message> {
+        match self.questions.answer(typed) {
+            Outcome::Answered(step, answer, next) => {
+                let answered = self.answer(&step, answer).await;
+                // The question goes, whatever came of its answer.
+                let over = matches!(answered, Message::Note(_)).then_some(Message::Asked(None));
+                over.into_iter().chain([answered]).chain(next.map(Message::Ask)).collect()
+            }
+            Outcome::Again(question) => vec![Message::Ask(question)],
+            Outcome::Late => Vec::new(),
+        }
+    }
+
+    /// Answers; somebody else may have been faster, or this person may not.
+    async fn answer(&self, step: &Arc<str>, answer: Answer) -> Message {
+        match super::answer::answer(self.cluster, self.run, step, answer).await {
+            Ok(()) => Message::Asked(Some((Arc::clone(step), answer))),
+            Err(problem) => Message::Note(problem.to_string()),
+        }
+    }
 }
 
 /// Shows a run until it has ended, and then what became of it; the exit code.

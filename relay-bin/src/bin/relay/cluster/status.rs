@@ -11,20 +11,43 @@ use relay_local::{Outcome, Phase};
 use relay_model::v1beta1::{Condition, Run, RunStatus};
 use serde_json::{Value, json};
 
-use super::{Cluster, Problem};
-use crate::Out;
+use super::follow::Shown;
+use super::{Cluster, Problem, Target, screen};
 use crate::advice::cluster_advice;
 use crate::duration::short;
 use crate::screen::{Paint, one_line};
 use crate::summary::{Summary, Times};
+use crate::{Globals, Out};
 
 const HEADER: [&str; 6] = ["RUN", "WORKFLOW", "STATE", "STEPS", "AGE", "TOOK"];
 
 /// What `relay status` is told.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Options {
     /// The run; all of the namespace where none is named
     run: Option<String>,
+    /// Go on until the run has ended, and end with its exit code; on a terminal, ask what it asks
+    #[arg(short, long, requires = "run")]
+    follow: bool,
+}
+
+impl Options {
+    /// The run that is to be followed to its end.
+    pub(crate) fn followed(&self) -> Option<&str> {
+        self.run.as_deref().filter(|_| self.follow)
+    }
+
+    /// One run, as it is now.
+    pub(crate) fn of(target: Target) -> Self {
+        Self { run: Some(target.run), follow: false }
+    }
+}
+
+/// Follows a run to its end; the exit code.
+pub(crate) async fn follow(cluster: &Cluster, name: &str, globals: Globals) -> Result<u8, Problem> {
+    let run = cluster.run(name).await?;
+    let workflow = cluster.workflow_of(&run).await;
+    screen::to_the_end(cluster, &run, workflow.as_ref(), Shown::States, globals).await
 }
 
 /// Shows one run, or all.

@@ -24,10 +24,13 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::follow::{Follower, Shown, Told};
+use super::masks::{Hidden, hidden};
+use super::screen::Answers;
 use super::tail::{Piece, Pods};
 use super::*;
-use crate::Out;
-use crate::screen::Paint;
+use crate::outline::Outline;
+use crate::screen::{Message, Paint};
+use crate::{Globals, Out};
 
 /// What pods have written, by their name.
 type PodLogs = Arc<Mutex<BTreeMap<String, &'static str>>>;
@@ -337,7 +340,8 @@ async fn a_run_is_followed_answered_and_seen() {
     world.pod(&name, "build", "building\nno line feed").await;
     world.pod(&name, "ship", "shipping\n").await;
     let workflow = world.cluster.workflow("deploy").await.unwrap();
-    let (follower, mut events) = Follower::new(&world.cluster, &run, Some(&workflow), Shown::All);
+    let (follower, mut events) =
+        Follower::new(&world.cluster, &run, Some(&workflow), Shown::All, Arc::default());
     let following = tokio::spawn(follower.run());
 
     world
@@ -413,11 +417,94 @@ async fn a_log_that_may_not_be_read_is_missed() {
     let run = world.launch(&["deploy", "--step-timeout", "90s"]).await.unwrap();
     assert_eq!(run.annotations()[annotation::STEP_TIMEOUT], "1m 30s");
     world.pod(&run.name_any(), "a", None).await;
-    let (follower, mut events) = Follower::new(&world.cluster, &run, None, Shown::All);
+    let (follower, mut events) =
+        Follower::new(&world.cluster, &run, None, Shown::All, Arc::default());
     let following = tokio::spawn(follower.run());
     while events.recv().await.is_some() {}
     let unread = following.await.unwrap().unwrap().unread;
     assert_eq!(unread, ["could not read the log of step \"a\": pods/log is forbidden"]);
+}
+
+#[tokio::test]
+async fn secrets_are_hidden_in_logs_where_they_may_be_read() {
+    let world = World::running();
+    let secrets: Api<k8s_openapi::api::core::v1::Secret> =
+        Api::default_namespaced(world.cluster.client.clone());
+    for (name, labels, data) in [
+        ("pw", json!({"relay.sh/secret": "pw"}), json!({"value": "canary-1"})),
+        ("aws", json!({"relay.sh/connection": "aws.prod"}), json!({"id": "a", "key": "canary-2"})),
+        ("other", json!({}), json!({"value": "public"})),
+    ] {
+        let secret = json!({"metadata": {"name": name, "labels": labels}, "stringData": data});
+        let secret = serde_json::from_value(secret).unwrap();
+        secrets.create(&PostParams::default(), &secret).await.unwrap();
+    }
+    world.apply("steps: [{name: a, image: x, input: ['true']}]", &[]).await.unwrap();
+    let run = world.launch(&["deploy"]).await.unwrap();
+    world.pod(&run.name_any(), "a", "a canary-1, acanary-2 and a public one\n").await;
+    let Hidden { masks, problem } = hidden(&world.cluster).await;
+    assert_eq!(problem, None);
+    let (follower, mut events) = Follower::new(&world.cluster, &run, None, Shown::All, masks);
+    tokio::spawn(follower.run());
+    let mut written = Vec::new();
+    while let Some(told) = events.recv().await {
+        if let Told::Event(event) = told
+            && let EventKind::Output { text, .. } = event.kind
+        {
+            written.push(text);
+        }
+    }
+    assert_eq!(written, ["a ***, a*** and a public one"]);
+
+    let refusing = MemoryCluster::new().with_faults(|request| {
+        let refused = kube_memory::Fault::status(403, "Forbidden", "secrets is forbidden");
+        (request.resource == "secrets").then_some(refused)
+    });
+    let Hidden { problem, .. } = hidden(&World::on(refusing).cluster).await;
+    let problem = problem.unwrap();
+    assert!(problem.starts_with("secrets stand in the log as they were written"), "{problem}");
+    assert!(problem.ends_with("(secrets is forbidden)"), "{problem}");
+}
+
+#[tokio::test]
+async fn an_approval_is_given_where_all_are_and_explained_where_nobody_is_asked() {
+    let world = World::running();
+    world.apply(DEPLOY, &[]).await.unwrap();
+    let name = world.launch(&["deploy"]).await.unwrap().name_any();
+    let asks = |run: &Run| {
+        run.status.as_ref().is_some_and(|s| s.steps.iter().any(StepStatus::waits_for_approval))
+    };
+    world.until(&name, asks).await;
+    let outline = Outline::of_workflow(&world.cluster.workflow("deploy").await.unwrap());
+    let waiting = |step: &str| {
+        let kind = EventKind::Waiting { step: step.into() };
+        relay_local::Event::new(jiff::Timestamp::now(), name.as_str(), kind)
+    };
+    let globals = |yes| Globals { yes, ..Globals::default() };
+    let mut nobody = Answers::new(&world.cluster, &name, globals(false), false);
+    let shown = nobody.event(waiting("gate"), &outline).await;
+    let [Message::Event(_), Message::Note(note)] = shown.as_slice() else { panic!("{shown:?}") };
+    let how = format!("relay approve {name} gate, or relay reject {name} gate");
+    assert_eq!(*note, format!("gate waits for an answer: {how}"));
+    assert!(asks(&world.cluster.run(&name).await.unwrap()), "nobody has answered");
+
+    let mut yes = Answers::new(&world.cluster, &name, globals(true), true);
+    let shown = yes.event(waiting("gate"), &outline).await;
+    let [Message::Event(_), Message::Asked(Some((step, Answer::Approved)))] = shown.as_slice()
+    else {
+        panic!("{shown:?}")
+    };
+    assert_eq!(&**step, "gate");
+    let run =
+        world.until(&name, |run| run.status.as_ref().is_some_and(RunStatus::is_completed)).await;
+    let gate = &run.status.unwrap().steps[1];
+    assert!(gate.condition("Succeeded").unwrap().is_true(), "{gate:?}");
+    // What cannot be answered is said, and nothing else happens.
+    let late = yes.event(waiting("gate"), &outline).await;
+    assert!(
+        matches!(&late[1], Message::Note(note) if note.contains("has ended already")),
+        "{late:?}"
+    );
 }
 
 #[tokio::test]
@@ -427,7 +514,8 @@ async fn what_a_run_waits_for_before_it_begins_is_told() {
     let tenants: Api<Tenant> = Api::default_namespaced(world.cluster.client.clone());
     world.until_tenant_is_gone(&tenants, "deploy").await;
     let run = world.launch(&["deploy"]).await.unwrap();
-    let (follower, mut events) = Follower::new(&world.cluster, &run, None, Shown::States);
+    let (follower, mut events) =
+        Follower::new(&world.cluster, &run, None, Shown::States, Arc::default());
     let following = tokio::spawn(follower.run());
     let Some(Told::Note(note)) = events.recv().await else { panic!("nothing has begun") };
     let expected = "waits: there is no tenant \"deploy\" in default";
@@ -437,7 +525,8 @@ async fn what_a_run_waits_for_before_it_begins_is_told() {
     let world = World::still();
     world.apply(DEPLOY, &[]).await.unwrap();
     let run = world.launch(&["deploy"]).await.unwrap();
-    let (follower, mut events) = Follower::new(&world.cluster, &run, None, Shown::States);
+    let (follower, mut events) =
+        Follower::new(&world.cluster, &run, None, Shown::States, Arc::default());
     tokio::spawn(follower.run());
     let Some(Told::Note(note)) = events.recv().await else { panic!("nothing has begun") };
     assert_eq!(note, format!("no operator has taken up run {} yet; is there one?", run.name_any()));

@@ -158,6 +158,7 @@ fn which_tokens_are_taken() {
     for (name, volume, mounts, left) in [
         ("the account's", &token, &[PATH][..], &[][..]),
         ("with a slash at the end", &token, &[&format!("{PATH}/")], &[]),
+        ("mounted twice", &token, &[PATH, "/vault", &format!("{PATH}/")], &["/vault"]),
         ("of an old cluster", &secret, &[PATH], &[]),
         ("one that is asked for", &token, &["/vault"], &["/vault"]),
         ("one that is both", &token, &[PATH, "/vault"], &["/vault"]),

@@ -112,10 +112,10 @@ async fn a_tenant_on_a_real_api_server() {
     // A way out that somebody opened is closed again.
     let network: Api<NetworkPolicy> = Api::namespaced(world.client.clone(), &target);
     let open = Patch::Merge(json!({"spec": {"egress": [{}]}}));
-    network.patch("t-default", &PatchParams::default(), &open).await.unwrap();
+    network.patch("t", &PatchParams::default(), &open).await.unwrap();
     let tenant = tenants.get("t").await.unwrap().into();
     relay_reconcile::tenant::reconcile(tenant, &world.context).await.unwrap();
-    assert_eq!(network.get("t-default").await.unwrap().spec.unwrap().egress, None);
+    assert_eq!(network.get("t").await.unwrap().spec.unwrap().egress, None);
 
     tenants.delete("t", &DeleteParams::default()).await.unwrap();
     let namespaces: Api<Namespace> = Api::all(world.client.clone());

@@ -202,7 +202,7 @@ impl Start<'_> {
         let given = Given { tokens, programs, limits, settings: &context.settings };
         let mut pipeline_run = pipeline::pipeline_run(run, &snapshot, &names, owner, &given);
         let max = context.settings.max_embedded;
-        for task in pipeline::move_out(&mut pipeline_run, run, max) {
+        for task in pipeline::move_out(&mut pipeline_run, run, &snapshot, max) {
             if let Err(stopped) = self.make(&task, "PipelineRefused").await? {
                 return Ok(stopped);
             }

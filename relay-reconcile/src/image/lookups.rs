@@ -28,6 +28,9 @@ const WAITS: [Duration; 3] =
 const BY_DIGEST: SignedDuration = SignedDuration::from_hours(24);
 const BY_TAG: SignedDuration = SignedDuration::from_mins(1);
 const FAILED: SignedDuration = SignedDuration::from_secs(20);
+/// How much longer it holds for the runs that were waiting for it: such a run may wait for others,
+/// and it begins once all of them are there.
+const PROMISED: SignedDuration = SignedDuration::from_hours(1);
 /// The most answers that are kept.
 const KEPT: usize = 4096;
 
@@ -41,10 +44,10 @@ struct Place {
 
 #[derive(Debug)]
 enum Lookup {
-    /// It is being asked for, since then.
-    Pending { since: Timestamp, waiting: Vec<ObjectRef<Run>> },
-    /// It was answered. That holds until then.
-    Done { found: Found, until: Timestamp },
+    /// It is being asked for, since then; or it is going to be.
+    Pending { since: Option<Timestamp>, waiting: Vec<ObjectRef<Run>> },
+    /// It was answered. That holds until then, and longer for the runs that waited, by UID.
+    Done { found: Found, until: Timestamp, waited: Vec<Option<String>> },
 }
 
 /// All look-ups.
@@ -97,10 +100,18 @@ impl Lookups {
         };
         let mut known = self.known();
         match known.get_mut(&place) {
-            Some(Lookup::Done { found, until }) if now < *until => return Some(found.clone()),
+            Some(Lookup::Done { found, until, waited })
+                if now < *until
+                    || (waited.contains(&run.extra.uid)
+                        && now.duration_since(*until) < PROMISED) =>
+            {
+                return Some(found.clone());
+            }
             // One that takes longer than it may has been lost.
             Some(Lookup::Pending { since, waiting })
-                if now.duration_since(*since).unsigned_abs() < 2 * PATIENCE =>
+                if since.is_none_or(|since| {
+                    now.duration_since(since).unsigned_abs() < 2 * PATIENCE
+                }) =>
             {
                 if !waiting.contains(run) {
                     waiting.push(run.clone());
@@ -112,7 +123,7 @@ impl Lookups {
         if known.len() >= KEPT {
             known.retain(|_, lookup| matches!(lookup, Lookup::Pending { .. }));
         }
-        known.insert(place.clone(), Lookup::Pending { since: now, waiting: vec![run.clone()] });
+        known.insert(place.clone(), Lookup::Pending { since: None, waiting: vec![run.clone()] });
         drop(known);
         let (lookups, context) = (Arc::clone(self), context.clone());
         let inspector = Arc::clone(inspector);
@@ -121,11 +132,12 @@ impl Lookups {
     }
 
     async fn look_up(&self, context: &Context, inspector: &dyn ImageInspector, place: Place) {
-        let asked = async {
-            // Closed it never is.
-            let _place = self.places.acquire().await;
-            ask(context, inspector, &place).await
-        };
+        // Closed it never is.
+        let _place = self.places.acquire().await;
+        if let Some(Lookup::Pending { since, .. }) = self.known().get_mut(&place) {
+            *since = Some(context.clock.now());
+        }
+        let asked = ask(context, inspector, &place);
         let found = tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| {
             Err(ImageError {
                 image: place.image.clone(),
@@ -139,12 +151,17 @@ impl Lookups {
             Err(_) => FAILED,
         };
         let until = context.clock.now().saturating_add(holds).unwrap_or(Timestamp::MAX);
-        let before = self.known().insert(place, Lookup::Done { found, until });
-        if let Some(Lookup::Pending { waiting, .. }) = before {
-            for run in waiting {
-                // Nobody may be listening: then runs are looked at by somebody else's clock.
-                let _ = self.done.unbounded_send(run);
-            }
+        let mut known = self.known();
+        let waiting = match known.remove(&place) {
+            Some(Lookup::Pending { waiting, .. }) => waiting,
+            _ => Vec::new(),
+        };
+        let waited = waiting.iter().map(|run| run.extra.uid.clone()).collect();
+        known.insert(place, Lookup::Done { found, until, waited });
+        drop(known);
+        for run in waiting {
+            // Nobody may be listening: then runs are looked at by somebody else's clock.
+            let _ = self.done.unbounded_send(run);
         }
     }
 }

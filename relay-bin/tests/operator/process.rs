@@ -59,10 +59,14 @@ impl Operator {
         is_good.then_some(body)
     }
 
-    fn ask(&self, path: &str) -> (bool, String) {
+    /// The port that it listens on.
+    pub(crate) fn port(&self) -> u16 {
         let listening = self.says("listening for /healthz, /readyz and /metrics");
-        let port = listening["addr"].as_str().unwrap().rsplit_once(':').unwrap().1.to_owned();
-        let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+        listening["addr"].as_str().unwrap().rsplit_once(':').unwrap().1.parse().unwrap()
+    }
+
+    fn ask(&self, path: &str) -> (bool, String) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port())).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

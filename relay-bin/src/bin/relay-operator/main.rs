@@ -4,7 +4,10 @@ mod health;
 mod keys;
 mod kubernetes;
 mod lead;
+#[path = "../../listen.rs"]
+mod listen;
 mod options;
+mod pods;
 
 use std::error::Error;
 use std::fmt;
@@ -17,9 +20,8 @@ use relay_core::SystemClock;
 use relay_reconcile::keys::KeySecrets;
 use relay_reconcile::leader::Candidate;
 use relay_reconcile::telemetry::{Events, Metrics};
-use relay_reconcile::tenant::Policies;
 use relay_reconcile::{
-    ClusterSecrets, Context, Environment, Registry, Settings, Telemetry, requirements,
+    ClusterSecrets, Context, Environment, Registries, Settings, Telemetry, requirements,
 };
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -125,7 +127,7 @@ async fn prepare_and_lead(
         signer,
         sealer,
         secrets: Arc::new(ClusterSecrets::new(cluster.client.clone())),
-        images: Some(Arc::new(Registry::default())),
+        images: Some(Arc::new(Registries::new(options.pods.registries()))),
         clock: Arc::new(SystemClock),
         telemetry: Telemetry { metrics, events },
     };
@@ -151,7 +153,9 @@ fn settings(options: &Options, namespace: &str) -> Settings {
         Some(_) => Environment::Other,
     };
     let url = options.metadata_api_url.0.clone();
-    let own = || format!("http://relay-metadata-api.{namespace}.svc.cluster.local");
+    let policies = options.pods.policies(namespace);
+    let place = &policies.metadata_api.namespace;
+    let own = || format!("http://relay-metadata-api.{place}.svc.cluster.local");
     Settings {
         metadata_api_url: url.unwrap_or_else(own),
         runtime_tools_image: options
@@ -170,7 +174,7 @@ fn settings(options: &Options, namespace: &str) -> Settings {
             .clone()
             .map(|policy| policy.0)
             .or(default.pull_policy.clone()),
-        policies: Some(Policies::installed_in(namespace)),
+        policies: Some(policies),
         workers: options.num_workers.0.unwrap_or(16).max(1),
         ..default
     }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use clap::{Parser, ValueEnum};
 use jiff::SignedDuration;
 
+use crate::pods::PodOptions;
+
 const EXAMPLES: &str = "\
 Each option can be given in the environment; an empty variable counts as none. By environment only:
   RELAY_OPERATOR_LOG
@@ -59,7 +61,7 @@ pub(crate) struct Options {
     pub(crate) kube_calls_per_second: Given<u32>,
 
     /// The address of the metadata API for steps [default: that of the Service relay-metadata-api
-    /// in the operator's namespace]
+    /// in its namespace]
     #[arg(long, value_name = "URL", env = "RELAY_OPERATOR_METADATA_API_URL")]
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) metadata_api_url: Given<String>,
@@ -122,6 +124,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FORMAT", env = "RELAY_OPERATOR_LOG_FORMAT")]
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) log_format: Given<LogFormat>,
+
+    #[command(flatten)]
+    pub(crate) pods: PodOptions,
 }
 
 /// What was given for an option, if anything: no text is nothing.

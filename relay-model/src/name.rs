@@ -40,6 +40,53 @@ pub fn object_name(name: &str) -> String {
     if behind_digits { name.to_owned() } else { dns_label(name) }
 }
 
+/// The name as that of an object of another kind, such as a PipelineRun, that takes any name of an
+/// object but a long one: it becomes the value of a label.
+///
+/// ```
+/// use relay_model::name::exact;
+///
+/// assert_eq!(exact("4f0c1d2e.x"), "4f0c1d2e.x");
+/// assert_eq!(exact(&"a".repeat(70)).len(), 63);
+/// ```
+#[must_use]
+pub fn exact(name: &str) -> String {
+    let inner = |c: char| is_label_char(c) || c == '.';
+    if name.len() <= MAX_LABEL && name.chars().all(inner) && label_value(name) == name {
+        name.to_owned()
+    } else {
+        dns_label(name)
+    }
+}
+
+/// The name of an object of a step: what there is room for of `name`, and a suffix that no other
+/// step has (`operator.md` §2.4).
+///
+/// ```
+/// use relay_model::name::suffixed;
+///
+/// assert_eq!(suffixed("1-deploy-Build it", "-abc"), "deploy-build-it-abc");
+/// assert_eq!(suffixed(&"a".repeat(60), "-abcdef"), format!("{}-abcdef", "a".repeat(56)));
+/// ```
+#[must_use]
+pub fn suffixed(name: &str, suffix: &str) -> String {
+    let room = MAX_LABEL.saturating_sub(suffix.len());
+    let mut end = 0;
+    // Where a character would be cut in two, its first part counts as one.
+    let kept = name.chars().take_while(|c| {
+        let begins = end < room;
+        end += c.len_utf8();
+        begins
+    });
+    let mapped = kept.chain(suffix.chars()).map(|c| {
+        let lower = c.to_ascii_lowercase();
+        if is_label_char(lower) { lower } else { '-' }
+    });
+    let joined: String =
+        mapped.skip_while(|c| c.is_ascii_digit() || *c == '-').take(MAX_LABEL).collect();
+    joined.trim_end_matches('-').to_owned()
+}
+
 /// The name of an object that belongs to another one: `NAME-WORD`, or with a hash where that would
 /// be no DNS label.
 #[must_use]

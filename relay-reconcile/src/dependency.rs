@@ -61,5 +61,6 @@ impl DependencyOf {
 
 /// An owner reference with which the owner's deletion takes the object along.
 pub(crate) fn owned_by<K: Resource<DynamicType = ()>>(owner: &K) -> Option<OwnerReference> {
-    owner.controller_owner_ref(&())
+    let owner = owner.controller_owner_ref(&())?;
+    Some(OwnerReference { block_owner_deletion: Some(true), ..owner })
 }

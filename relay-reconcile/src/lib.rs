@@ -19,7 +19,7 @@
 //! use std::sync::Arc;
 //!
 //! use relay_core::{Hs256Key, SealKeys, SystemClock};
-//! use relay_reconcile::{ClusterSecrets, Context, Registry, Settings, Telemetry};
+//! use relay_reconcile::{ClusterSecrets, Context, Registries, Settings, Telemetry};
 //!
 //! let secrets = ClusterSecrets::new(client.clone());
 //! let context = Arc::new(Context {
@@ -30,7 +30,7 @@
 //!     secrets: Arc::new(secrets),
 //!     clock: Arc::new(SystemClock),
 //!     telemetry: Telemetry::default(),
-//!     images: Some(Arc::new(Registry::default())),
+//!     images: Some(Arc::new(Registries::default())),
 //! });
 //! let stopped = std::future::pending();
 //! relay_reconcile::run::controller(context, stopped).await;
@@ -64,5 +64,5 @@ mod unread;
 pub use context::{ClusterSecrets, Context, Environment, SecretStores, Settings, SharedSecrets};
 pub use dependency::DependencyOf;
 pub use error::Error;
-pub use image::{Registry, RegistryOptions};
+pub use image::{Registries, Registry, RegistryOptions};
 pub use telemetry::Telemetry;

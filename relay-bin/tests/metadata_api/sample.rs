@@ -1,3 +1,5 @@
+use std::net::{Ipv6Addr, TcpStream};
+
 use nix::sys::signal::Signal;
 
 use crate::program::{Files, SAMPLE, Serving, get, metadata_api};
@@ -23,6 +25,10 @@ fn tokens_are_printed_and_let_their_bearers_in() {
 
     let port = serving.port();
     assert_eq!(get(port, "/healthz", "").0, 200);
+    // Where there is IPv6, it listens for that too.
+    if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+        TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap();
+    }
     let spec =
         r#"{"complete":true,"unresolvable":{},"value":{"pw":"later","text":"Hello, otter!"}}"#;
     assert_eq!(get(port, "/spec", &step), (200, spec.to_owned()));

@@ -13,7 +13,6 @@ use crate::world::World;
 #[ignore = "needs the API server of $KUBECONFIG"]
 async fn of_two_replicas_one_works_and_the_other_takes_over() {
     let world = World::new().await;
-    world.bind(&world.namespace).await;
     world.tenant(json!({})).await;
     world.workflow().await;
     let started = |status: &RunStatus| status.start_time.is_some();

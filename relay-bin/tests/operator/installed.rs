@@ -11,7 +11,7 @@ use relay_model::tekton::PipelineRun;
 use relay_model::v1beta1::{Condition, RunStatus, Tenant};
 use serde_json::json;
 
-use crate::world::{SYSTEM, World, eventually};
+use crate::world::{SYSTEM, World, eventually, may};
 
 #[tokio::test]
 #[ignore = "needs the API server of $KUBECONFIG"]
@@ -38,13 +38,7 @@ async fn a_tenant_and_a_run_as_the_operator_s_own_account() {
     .await;
     assert_eq!(made.labels()["a"], "b");
     assert_eq!(made.labels()[annotation::TENANT_WORKLOAD], "true");
-    world.bind(&runs_in).await;
-    let tenants: Api<Tenant> = Api::namespaced(world.client.clone(), &world.namespace);
-    eventually("the tenant is ready", || async {
-        let status = tenants.get("demo").await.unwrap().status.unwrap_or_default();
-        Condition::find(&status.conditions, "Ready").is_some_and(Condition::is_true).then_some(())
-    })
-    .await;
+    world.tenant_is_ready().await;
 
     // A run that comes before its workflow says so, and goes on by itself.
     world.run("r").await;
@@ -107,6 +101,7 @@ async fn a_tenant_and_a_run_as_the_operator_s_own_account() {
         (run && maps.items.is_empty() && pipeline).then_some(())
     })
     .await;
+    let tenants: Api<Tenant> = Api::namespaced(world.client.clone(), &world.namespace);
     tenants.delete("demo", &DeleteParams::default()).await.unwrap();
     eventually("the tenant is gone and its namespace goes", || async {
         let gone = tenants.get_opt("demo").await.unwrap().is_none();
@@ -120,11 +115,71 @@ async fn a_tenant_and_a_run_as_the_operator_s_own_account() {
     assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
+/// A tenant with a run that goes on.
+async fn with_a_run(runs_in: Option<&str>, world: &World) -> crate::process::Operator {
+    let operator = world.operator();
+    operator.says("this replica leads");
+    world
+        .tenant(runs_in.map_or_else(
+            || json!({}),
+            |name| json!({"namespaceTemplate": {"metadata": {"name": name}}}),
+        ))
+        .await;
+    world.workflow().await;
+    world.tenant_is_ready().await;
+    world.run("r").await;
+    world.until("r", |status| status.start_time.is_some()).await;
+    operator
+}
+
+#[tokio::test]
+#[ignore = "needs the API server of $KUBECONFIG"]
+async fn a_run_goes_after_its_tenant() {
+    let world = World::new().await;
+    let _operator = with_a_run(None, &world).await;
+    world.delete("tenant", "demo");
+    // The rights in this namespace go with the tenant.
+    crate::process::until("the rights are gone", || {
+        let place = ["-n", &world.namespace];
+        (!may("relay-operator", "get", "configmaps", &place)).then_some(())
+    });
+    world.delete("run", "r");
+    for (kind, name) in
+        [("configmap", "r-immutable"), ("configmap", "r-mutable"), ("pipelinerun", "r")]
+    {
+        world.gone(kind, name);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the API server of $KUBECONFIG"]
+async fn a_run_goes_after_the_namespace_that_was_made_for_its_tenant() {
+    let world = World::new().await;
+    let runs_in = format!("{}-runs", world.namespace);
+    let _operator = with_a_run(Some(&runs_in), &world).await;
+    world.delete("tenant", "demo");
+    world.gone("namespace", &runs_in);
+    world.delete("run", "r");
+}
+
+#[tokio::test]
+#[ignore = "needs the API server of $KUBECONFIG"]
+async fn a_namespace_goes_with_all_that_is_in_it() {
+    for managed in [false, true] {
+        let world = World::new().await;
+        let runs_in = format!("{}-runs", world.namespace);
+        let operator = with_a_run(managed.then_some(&*runs_in), &world).await;
+        world.begin_deletion("namespace", &world.namespace);
+        world.gone("namespace", &world.namespace);
+        world.gone("namespace", &runs_in);
+        assert!(operator.log().len() < 200, "it does not try in a hurry");
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs the API server of $KUBECONFIG"]
 async fn a_run_that_cannot_be_read_says_so_and_stops_no_other() {
     let world = World::new().await;
-    world.bind(&world.namespace).await;
     world.tenant(json!({})).await;
     world.workflow().await;
     // The API server takes it; a list with it in it is read when the operator starts.

@@ -26,7 +26,6 @@ fn memory(pid: u32) -> BTreeMap<String, u64> {
 #[ignore = "takes minutes: `just nightly` runs it"]
 async fn nightly_memory_at_two_thousand_runs_that_have_ended() {
     let world = World::new().await;
-    world.bind(&world.namespace).await;
     world.tenant(json!({})).await;
     world.workflow().await;
     let operator = world.operator();

@@ -1,8 +1,11 @@
 //! Options, without any API server.
 
+use std::net::{Ipv6Addr, TcpListener, TcpStream};
 use std::process::Output;
 
-use crate::process::command;
+use serde_json::json;
+
+use crate::process::{Operator, command};
 
 fn ends(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     command().args(arguments).envs(variables.iter().copied()).output().unwrap()
@@ -44,6 +47,11 @@ fn help_lists_every_option_and_its_variable() {
         "tenant-sandbox-runtime-class-name",
         "debug",
         "log-format",
+        "metadata-api-namespace",
+        "metadata-api-labels",
+        "metadata-api-port",
+        "image-pull-secret",
+        "plain-registry",
     ] {
         let variable = format!("RELAY_OPERATOR_{}", option.replace('-', "_").to_uppercase());
         assert!(help.contains(&format!("--{option}")), "{option}");
@@ -64,6 +72,8 @@ fn what_makes_no_sense_is_refused_before_anything_starts() {
         (&["--pod-tolerations", "=b"], &[], "names no taint"),
         (&["--pod-nameservers", "dns.example.test"], &[], "not an IP address"),
         (&["--pod-dns-policy", "none"], &[], "ClusterFirst, Default or keep"),
+        (&["--metadata-api-labels", "app"], &[], "NAME=VALUE"),
+        (&["--image-pull-secret", "a,,b"], &[], "a comma too many"),
         (&[], &[("RELAY_OPERATOR_LOG_FORMAT", "xml")], "text or json"),
     ] {
         let output = ends(arguments, variables);
@@ -103,5 +113,23 @@ fn an_authority_of_the_metadata_api_that_cannot_be_used() {
         let log = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(1), "{log}");
         assert!(log.contains(hint) && log.contains(file), "{log}");
+    }
+}
+
+#[test]
+fn its_health_is_asked_for_by_both_families_of_addresses() {
+    let files = tempfile::TempDir::new().unwrap();
+    let kubeconfig = files.path().join("kubeconfig");
+    let nobody = json!({
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    });
+    std::fs::write(&kubeconfig, nobody.to_string()).unwrap();
+    let operator = Operator::start(&kubeconfig, &[]);
+    assert_eq!(operator.get("/healthz").as_deref(), Some("ok\n"));
+    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+        TcpStream::connect((Ipv6Addr::LOCALHOST, operator.health_port())).unwrap();
     }
 }

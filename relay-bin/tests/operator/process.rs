@@ -65,9 +65,13 @@ impl Operator {
         is_good.then_some(body)
     }
 
+    /// The port that it listens on.
+    pub(crate) fn health_port(&self) -> u16 {
+        self.port("listening for /healthz, /readyz and /metrics")
+    }
+
     fn ask(&self, path: &str) -> (bool, String) {
-        let port = self.port("listening for /healthz, /readyz and /metrics");
-        let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", self.health_port())).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

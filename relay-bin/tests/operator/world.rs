@@ -6,12 +6,11 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use relay_model::annotation;
 use relay_model::tekton::{self, PIPELINE_RUN_LABEL, PIPELINE_TASK_LABEL, PipelineRun, TaskRun};
-use relay_model::v1beta1::{Run, RunStatus};
+use relay_model::v1beta1::{Condition, Run, RunStatus, Tenant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -158,14 +157,28 @@ impl World {
         kubectl(&["-n", &self.namespace, "delete", "--timeout=30s", kind, name]);
     }
 
-    /// Lets the operator work in the namespace of a tenant's runs.
-    pub(crate) async fn bind(&self, namespace: &str) {
-        let binding = json!({
-            "metadata": {"name": "operator-of-the-test"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "relay-operator-tenant"},
-            "subjects": [{"kind": "ServiceAccount", "name": "relay-operator", "namespace": SYSTEM}],
+    /// Begins the deletion of an object in this namespace, or of one that is in none.
+    pub(crate) fn begin_deletion(&self, kind: &str, name: &str) {
+        kubectl(&["-n", &self.namespace, "delete", "--wait=false", kind, name]);
+    }
+
+    /// Waits until something is no more.
+    pub(crate) fn gone(&self, kind: &str, name: &str) {
+        crate::process::until(&format!("{kind} {name} is gone"), || {
+            let (found, printed) = try_kubectl(&["-n", &self.namespace, "get", kind, name]);
+            (!found && printed.contains("NotFound")).then_some(())
         });
-        self.create::<RoleBinding>(Some(namespace), binding).await;
+    }
+
+    /// Waits until the tenant is ready: the operator has bound itself what it needs.
+    pub(crate) async fn tenant_is_ready(&self) {
+        let tenants: Api<Tenant> = Api::namespaced(self.client.clone(), &self.namespace);
+        eventually("the tenant is ready", || async {
+            let status = tenants.get("demo").await.unwrap().status.unwrap_or_default();
+            let ready = Condition::find(&status.conditions, "Ready");
+            ready.is_some_and(Condition::is_true).then_some(())
+        })
+        .await;
     }
 
     pub(crate) async fn tenant(&self, spec: Value) {
@@ -173,7 +186,7 @@ impl World {
             "apiVersion": "relay.sh/v1beta1", "kind": "Tenant",
             "metadata": {"name": "demo"}, "spec": spec,
         });
-        self.create::<relay_model::v1beta1::Tenant>(Some(&self.namespace), tenant).await;
+        self.create::<Tenant>(Some(&self.namespace), tenant).await;
     }
 
     /// A workflow of one step.

@@ -12,11 +12,11 @@ pub use gate::{
 pub use run::{
     ChildReference, CustomRun, CustomRunSpec, CustomRunStatus, EmbeddedRunSpec, PipelineRun,
     PipelineRunSpec, PipelineRunStatus, RunResult, SkippedTask, TaskRun, TaskRunSpec,
-    TaskRunStatus, TaskRunStepState, Terminated, TimeoutFields,
+    TaskRunStatus, TaskRunStepState, Terminated, TimeoutFields, WorkspaceBinding,
 };
 pub use task::{
-    EmbeddedMetadata, PipelineSpec, PipelineTask, PodTemplate, Task, TaskRef, TaskRunTemplate,
-    TaskSpec, TaskStep, WhenExpression,
+    EmbeddedMetadata, PipelineSpec, PipelineTask, PipelineWorkspace, PodTemplate, Task, TaskRef,
+    TaskRunTemplate, TaskSpec, TaskStep, TaskWorkspace, WhenExpression, WorkspaceDeclaration,
 };
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{

@@ -1,3 +1,4 @@
+use k8s_openapi::api::core::v1::EmptyDirVolumeSource;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
 use relay_core::Value;
@@ -25,12 +26,26 @@ pub struct PipelineRunSpec {
     /// What its TaskRuns share.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_run_template: Option<TaskRunTemplate>,
+    /// What is in its workspaces.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub workspaces: Vec<WorkspaceBinding>,
     /// How long it may take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<TimeoutFields>,
     /// `Cancelled`, to cancel it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+}
+
+/// What is in a workspace.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WorkspaceBinding {
+    /// Its name.
+    pub name: String,
+    /// Nothing at first, and for each pod apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub empty_dir: Option<EmptyDirVolumeSource>,
 }
 
 /// How long a PipelineRun may take, as `1h30m0s`; `0` is for ever.

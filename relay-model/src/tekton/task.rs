@@ -8,9 +8,40 @@ use serde::{Deserialize, Serialize};
 /// The graph of a PipelineRun.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PipelineSpec {
+    /// The workspaces that its tasks may have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workspaces: Vec<PipelineWorkspace>,
     /// Its tasks.
     #[serde(default)]
     pub tasks: Vec<PipelineTask>,
+}
+
+/// A workspace of a pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineWorkspace {
+    /// Its name.
+    pub name: String,
+}
+
+/// A workspace of a task, and which one of the pipeline that is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskWorkspace {
+    /// Its name in the task.
+    pub name: String,
+    /// Its name in the pipeline.
+    pub workspace: String,
+}
+
+/// A workspace that all containers of a task see.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WorkspaceDeclaration {
+    /// Its name.
+    pub name: String,
+    /// Where they see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount_path: Option<String>,
 }
 
 /// A task in the graph.
@@ -31,6 +62,9 @@ pub struct PipelineTask {
     /// The tasks that end before it starts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub run_after: Vec<String>,
+    /// Its workspaces.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub workspaces: Vec<TaskWorkspace>,
     /// What has to hold for it not to be skipped.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub when: Vec<WhenExpression>,
@@ -90,6 +124,9 @@ pub struct TaskSpec {
     /// What they mount.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<core::Volume>,
+    /// What they all see.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub workspaces: Vec<WorkspaceDeclaration>,
 }
 
 /// A container of a task.

@@ -53,3 +53,24 @@ fn any_maps(generator: &mut SchemaGenerator) -> Schema {
 fn open_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
+
+/// Conditions of these types.
+fn conditions(generator: &mut SchemaGenerator, types: &[&str]) -> Schema {
+    let mut condition = generator.subschema_for::<Condition>();
+    if let Some(kind) =
+        condition.pointer_mut("/properties/type").and_then(|kind| kind.as_object_mut())
+    {
+        kind.insert("enum".to_owned(), types.into());
+    }
+    json_schema!({
+        "type": "array",
+        "items": condition,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+    })
+}
+
+/// The same without a default: what is left out stays out.
+fn without_default(schema: &mut Schema) {
+    schema.remove("default");
+}

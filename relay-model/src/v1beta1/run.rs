@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
 use relay_core::Value;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::Condition;
@@ -26,7 +26,10 @@ use super::Condition;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct RunSpec {
-    /// The workflow, in the same namespace.
+    /// The workflow, in the same namespace. It stays what it was when the run was made.
+    #[schemars(extend("x-kubernetes-validations" = [
+        {"rule": "self == oldSelf", "message": "a run keeps its workflow"},
+    ]))]
     pub workflow_ref: WorkflowReference,
     /// Values of parameters; those that the workflow does not declare are passed on too.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -42,6 +45,7 @@ pub struct RunSpec {
 pub struct WorkflowReference {
     /// Its name.
     #[serde(default)]
+    #[schemars(transform = super::without_default)]
     pub name: String,
 }
 
@@ -87,7 +91,7 @@ pub struct RunStatus {
     pub completion_time: Option<Time>,
     /// `Cancelled`, `Completed`, `Succeeded`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
     /// The steps, in the order of the workflow.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -111,36 +115,36 @@ impl RunStatus {
 
 /// What became of a step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct StepStatus {
     /// Its name.
-    #[schemars(required)]
     pub name: String,
     /// `Completed`, `Skipped`, `Succeeded`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "step_conditions")]
     pub conditions: Vec<Condition>,
     /// When its conditions were met.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
     /// When its program ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
     /// Kept for readers of the field; never set.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_time: Option<Time>,
     /// Its outputs, by name.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub outputs: Vec<OutputStatus>,
     /// What was said about it, oldest first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<MessageStatus>,
     /// What to show beside it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub decorators: Vec<StepDecorator>,
     /// Where its log is.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logs: Vec<LogReference>,
 }
 
@@ -260,6 +264,14 @@ pub struct StepDecoratorLink {
     pub description: String,
     /// Where.
     pub uri: String,
+}
+
+fn conditions(generator: &mut SchemaGenerator) -> Schema {
+    super::conditions(generator, &["Cancelled", "Completed", "Succeeded"])
+}
+
+fn step_conditions(generator: &mut SchemaGenerator) -> Schema {
+    super::conditions(generator, &["Completed", "Skipped", "Succeeded"])
 }
 
 /// Where a log is.

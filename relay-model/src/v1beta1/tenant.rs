@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use kube::CustomResource;
 use relay_core::Value;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::Condition;
@@ -42,6 +42,7 @@ pub struct TenantSpec {
 pub struct TenantReference {
     /// Its name.
     #[serde(default)]
+    #[schemars(transform = super::without_default)]
     pub name: String,
 }
 
@@ -102,12 +103,14 @@ impl EventSink {
 /// An HTTP endpoint with a bearer token.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!(has(self.token) && self.token != '' && has(self.tokenFrom) && has(self.tokenFrom.secretKeyRef))",
+    "message": "a token is given either in token or by tokenFrom",
+}]))]
 pub struct ApiSink {
     /// Its URL.
-    #[serde(default)]
-    #[schemars(required)]
     pub url: String,
-    /// The token; wins over `tokenFrom`.
+    /// The token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
     /// Where the token is.
@@ -139,10 +142,9 @@ pub struct TokenSource {
 pub struct SecretKeySelector {
     /// The Secret's name.
     #[serde(default)]
+    #[schemars(transform = super::without_default)]
     pub name: String,
     /// The key.
-    #[serde(default)]
-    #[schemars(required)]
     pub key: String,
 }
 
@@ -158,6 +160,18 @@ pub struct TenantStatus {
     pub namespace: Option<String>,
     /// `NamespaceReady`, `EventSinkReady`, `WorkflowExecutionSinkReady`, `Ready`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
+}
+
+fn conditions(generator: &mut SchemaGenerator) -> Schema {
+    let types = [
+        "NamespaceReady",
+        "EventSinkReady",
+        "WorkflowExecutionSinkReady",
+        // Of an earlier design.
+        "ToolInjectionReady",
+        "Ready",
+    ];
+    super::conditions(generator, &types)
 }

@@ -1,5 +1,5 @@
 use kube::CustomResource;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, Container, TenantReference};
@@ -45,6 +45,10 @@ pub struct WebhookTriggerStatus {
     pub url: Option<String>,
     /// `ServiceReady`, `Ready`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
+}
+
+fn conditions(generator: &mut SchemaGenerator) -> Schema {
+    super::conditions(generator, &["ServiceReady", "Ready"])
 }

@@ -30,6 +30,9 @@ const WAITS: [Duration; 3] =
 const BY_DIGEST: SignedDuration = SignedDuration::from_hours(24);
 const BY_TAG: SignedDuration = SignedDuration::from_mins(1);
 const FAILED: SignedDuration = SignedDuration::from_secs(20);
+/// How much longer it holds for the runs that were waiting for it: such a run may wait for others,
+/// and it begins once all of them are there.
+const PROMISED: SignedDuration = SignedDuration::from_hours(1);
 /// The most answers that are kept.
 const KEPT: usize = 4096;
 
@@ -43,10 +46,10 @@ struct Place {
 
 #[derive(Debug)]
 enum Lookup {
-    /// It is being asked for, since then.
-    Pending { since: Timestamp, waiting: Vec<ObjectRef<Run>> },
-    /// It was answered. That holds until then; what came of nothing, only for those who were told,
-    /// and for others with the same logins.
+    /// It is being asked for, since then; or it is going to be.
+    Pending { since: Option<Timestamp>, waiting: Vec<ObjectRef<Run>> },
+    /// It was answered. That holds until then, and longer for the runs that were told; what came of
+    /// nothing only for these, and for others with the same logins.
     Done { found: Found, until: Timestamp, logins: u64, told: Vec<ObjectRef<Run>> },
 }
 
@@ -107,15 +110,25 @@ impl Lookups {
         let mut known = self.known();
         let mut failure = None;
         match known.get_mut(&place) {
-            Some(Lookup::Done { found, until, logins, told }) if now < *until => match found {
-                Err(error) if !told.contains(run) => {
-                    failure = Some((error.clone(), *until, *logins));
+            Some(Lookup::Done { found, until, logins, told }) => {
+                // A run that was made anew under its name was told nothing.
+                let is_told =
+                    told.iter().any(|known| known == run && known.extra.uid == run.extra.uid);
+                if is_told && now.duration_since(*until) < PROMISED {
+                    return Some(found.clone());
                 }
-                found => return Some(found.clone()),
-            },
+                if now < *until {
+                    match found {
+                        Err(error) => failure = Some((error.clone(), *until, *logins)),
+                        found => return Some(found.clone()),
+                    }
+                }
+            }
             // One that takes longer than it may has been lost.
             Some(Lookup::Pending { since, waiting })
-                if now.duration_since(*since).unsigned_abs() < 2 * PATIENCE =>
+                if since.is_none_or(|since| {
+                    now.duration_since(since).unsigned_abs() < 2 * PATIENCE
+                }) =>
             {
                 if !waiting.contains(run) {
                     waiting.push(run.clone());
@@ -127,7 +140,7 @@ impl Lookups {
         if known.len() >= KEPT {
             known.retain(|_, lookup| matches!(lookup, Lookup::Pending { .. }));
         }
-        known.insert(place.clone(), Lookup::Pending { since: now, waiting: vec![run.clone()] });
+        known.insert(place.clone(), Lookup::Pending { since: None, waiting: vec![run.clone()] });
         drop(known);
         let (lookups, context) = (Arc::clone(self), context.clone());
         let inspector = Arc::clone(inspector);
@@ -142,10 +155,13 @@ impl Lookups {
         place: Place,
         failure: Option<Failure>,
     ) {
+        // Closed it never is.
+        let _place = self.places.acquire().await;
+        if let Some(Lookup::Pending { since, .. }) = self.known().get_mut(&place) {
+            *since = Some(context.clock.now());
+        }
         let (mut fingerprint, mut holds) = (0, None);
         let asked = async {
-            // Closed it never is.
-            let _place = self.places.acquire().await;
             let logins = logins(&context.client, &place.namespace, &place.account).await;
             let logins = logins.unwrap_or_else(|problem| {
                 // It may do without.

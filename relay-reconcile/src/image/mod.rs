@@ -12,10 +12,13 @@
 //! | `lookups` | which images are being asked for, what was found, and who waits for it |
 //! | `logins` | the logins of a namespace's pull Secrets |
 //! | `registry` | [`Registry`], which asks registries |
+//! | `nearby` | [`Registries`], which knows that some speak no TLS |
 
 mod logins;
 mod lookups;
+mod nearby;
 mod registry;
 
 pub(crate) use lookups::{Found, Lookups};
+pub use nearby::Registries;
 pub use registry::{Registry, RegistryOptions};

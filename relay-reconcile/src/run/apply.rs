@@ -9,7 +9,7 @@ use kube::core::Status;
 use kube::{Api, Resource, ResourceExt as _};
 use relay_model::annotation;
 use relay_model::tekton::{CustomRun, CustomRunStatus, PipelineRun};
-use relay_model::v1beta1::{Run, RunStatus};
+use relay_model::v1beta1::{Run, RunStatus, Tenant};
 use serde_json::json;
 use tracing::warn;
 
@@ -18,7 +18,7 @@ use super::observe::World;
 use super::plan::{CANCELLED, Todo};
 use crate::context::FIELD_MANAGER;
 use crate::dependency::DependencyOf;
-use crate::error::{is_already_exists, is_not_found, is_refused};
+use crate::error::{is_already_exists, is_forbidden, is_not_found, is_refused};
 use crate::read::read;
 use crate::unread::Unread;
 use crate::{Context, Error};
@@ -135,6 +135,37 @@ pub(super) async fn delete_objects(
     run: &Run,
     names: &Names,
 ) -> Result<(), Error> {
+    match delete_owner(context, run, names).await {
+        // The rights in a namespace go with its tenant, which may have gone first.
+        Err(Error::Api { source, .. })
+            if is_forbidden(&source) && go_by_themselves(context, run, names).await? =>
+        {
+            Ok(())
+        }
+        deleted => deleted,
+    }
+}
+
+/// Whether nothing of a run is left once the run is gone, whoever deletes it.
+async fn go_by_themselves(context: &Context, run: &Run, names: &Names) -> Result<bool, Error> {
+    if !names.is_managed {
+        // The owner is owned by the run itself.
+        return Ok(true);
+    }
+    let api: Api<Namespace> = Api::all(context.client.clone());
+    let what = format!("Namespace {}", names.namespace);
+    let found = read(|| api.get_opt(&names.namespace)).await.map_err(Error::api("read", what))?;
+    let kept = found.is_some_and(|namespace| {
+        let tenant = DependencyOf::of(&namespace.metadata)
+            .and_then(|of| of.object_ref::<Tenant>())
+            .filter(|tenant| tenant.namespace == run.namespace());
+        // Another one may have its name by now.
+        namespace.metadata.deletion_timestamp.is_none() && tenant.is_some()
+    });
+    Ok(!kept)
+}
+
+async fn delete_owner(context: &Context, run: &Run, names: &Names) -> Result<(), Error> {
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &names.namespace);
     let what = format!("ConfigMap {}/{}", names.namespace, names.immutable);
     let found =

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ObjectMeta;
-use relay_core::{StoreError, Value};
+use relay_core::{Action, RunId, StepName, StoreError, Value};
 use relay_model::v1beta1::Run;
 use relay_model::{annotation, name};
 use relay_store::key;
@@ -35,7 +35,7 @@ impl Names {
             namespace: namespace.to_owned(),
             immutable: name::derived(run_name, "-immutable"),
             mutable: name::derived(run_name, "-mutable"),
-            pipeline_run: name::dns_label(run_name),
+            pipeline_run: name::exact(run_name),
         }
     }
 }
@@ -87,8 +87,7 @@ pub(super) fn duration(run: &Run, key: &str) -> Result<Option<SignedDuration>, I
 /// tools.
 pub(super) fn metadata(run: &Run, name: &str, namespace: &str) -> ObjectMeta {
     // Where its objects are is said of the run alone, and only once they are about to be made.
-    let kept =
-        |key: &str| key.contains("kubectl.kubernetes.io/") || key == annotation::TARGET_NAMESPACE;
+    let kept = |key: &str| is_of_a_tool(key) || key == annotation::TARGET_NAMESPACE;
     let copied = |from: &Option<BTreeMap<String, String>>| {
         let entries = from.iter().flatten().filter(|(key, _)| !kept(key));
         entries.map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>()
@@ -107,6 +106,15 @@ pub(super) fn metadata(run: &Run, name: &str, namespace: &str) -> ObjectMeta {
     }
 }
 
+/// Whether a label or annotation says that a tool manages the very object that has it.
+fn is_of_a_tool(key: &str) -> bool {
+    let (domain, _) = key.split_once('/').unwrap_or_default();
+    let of_a_tool = ["kubectl.kubernetes.io", "argocd.argoproj.io", "helm.sh"].iter().any(|tool| {
+        domain.strip_suffix(tool).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    });
+    of_a_tool || key == "app.kubernetes.io/managed-by"
+}
+
 /// What the author wrote, frozen; the owner of all else.
 pub(super) fn immutable(
     run: &Run,
@@ -122,8 +130,9 @@ pub(super) fn immutable(
         let object = |map: &BTreeMap<String, Value>| {
             Value::map(map.iter().map(|(key, value)| (key.as_str(), value.clone()))).to_json()
         };
-        // A step without spec gets an empty one: a client that asks for it would wait for ever.
-        data.insert(key::spec(action), object(&step.container.spec));
+        if !step.container.spec.is_empty() {
+            data.insert(key::spec(action), object(&step.container.spec));
+        }
         data.insert(key::environment(action), object(&step.container.env));
         if !planned.conditions.all.is_empty() {
             let conditions = Value::from(planned.conditions.all.clone());
@@ -136,21 +145,22 @@ pub(super) fn immutable(
     // Text, names and values are always JSON.
     let workflow = serde_json::to_string(&snapshot.workflow).unwrap_or_default();
     data.insert(key::WORKFLOW.to_owned(), workflow);
-    Ok(ConfigMap {
-        metadata: metadata(run, &names.immutable, &names.namespace),
-        immutable: Some(true),
-        data: Some(data),
-        ..ConfigMap::default()
-    })
+    let mut metadata = metadata(run, &names.immutable, &names.namespace);
+    // Owners are in the same namespace.
+    let owner = (!names.is_managed).then(|| owned_by(run)).flatten();
+    metadata.owner_references = owner.map(|owner| vec![owner]);
+    Ok(ConfigMap { metadata, immutable: Some(true), data: Some(data), ..ConfigMap::default() })
 }
 
-/// What the run's spec asks of its steps, as entries of the mutable ConfigMap.
-pub(super) fn state(run: &Run, snapshot: &Snapshot) -> BTreeMap<String, String> {
+/// What the run's spec asks of its steps, and of any others, as entries of the mutable ConfigMap.
+pub(super) fn state(run: &Run) -> BTreeMap<String, String> {
     let mut data = BTreeMap::new();
-    for step in &snapshot.steps {
-        let state = run.spec.state.steps.get(step.name.as_str()).into_iter().flatten();
+    let Ok(id) = RunId::new(run.metadata.name.as_deref().unwrap_or_default()) else { return data };
+    for (step, state) in &run.spec.state.steps {
+        let Ok(step) = StepName::new(step) else { continue };
+        let action = Action::step(id.clone(), step);
         for (name, value) in state {
-            if let Ok(key) = key::state(&step.action, name) {
+            if let Ok(key) = key::state(&action, name) {
                 data.insert(key, value.to_json());
             }
         }
@@ -167,7 +177,7 @@ pub(super) fn mutable(
     programs: &Programs,
     now: Timestamp,
 ) -> ConfigMap {
-    let mut data = state(run, snapshot);
+    let mut data = state(run);
     data.extend(complaints(snapshot, programs, now));
     let mut map = ConfigMap {
         metadata: metadata(run, &names.mutable, &names.namespace),

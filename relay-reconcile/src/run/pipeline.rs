@@ -2,12 +2,13 @@
 //! (`operator.md` §6.5 and §20, `design.md` decisions 3 and 4).
 
 use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, EmptyDirVolumeSource};
 use relay_core::Value;
 use relay_model::tekton::{
     EmbeddedMetadata, GATE_API_VERSION, GATE_KIND, PIPELINE_CANCELLED, PipelineRun,
-    PipelineRunSpec, PipelineSpec, PipelineTask, PodTemplate, RESULT_DECISION, Task, TaskRef,
-    TaskRunTemplate, TaskSpec, TimeoutFields, WhenExpression,
+    PipelineRunSpec, PipelineSpec, PipelineTask, PipelineWorkspace, PodTemplate, RESULT_DECISION,
+    Task, TaskRef, TaskRunTemplate, TaskSpec, TaskWorkspace, TimeoutFields, WhenExpression,
+    WorkspaceBinding,
 };
 use relay_model::v1beta1::Run;
 use relay_model::{annotation, name};
@@ -15,7 +16,7 @@ use relay_model::{annotation, name};
 use super::objects::{Limits, Names, metadata};
 use super::program::Programs;
 use super::snapshot::{PlannedStep, Snapshot};
-use super::task::task_spec;
+use super::task::{TOOLS, task_spec};
 use crate::context::Settings;
 use crate::dependency::{DependencyOf, owned_by};
 use crate::tenant::step_account;
@@ -50,6 +51,10 @@ pub(super) fn pipeline_run(
                 task_spec: Some(task_spec(run, planned, step, names, &token, given)),
                 task_ref: None,
                 run_after: planned.gate.clone().into_iter().collect(),
+                workspaces: vec![TaskWorkspace {
+                    name: TOOLS.to_owned(),
+                    workspace: TOOLS.to_owned(),
+                }],
                 when: planned.gate.as_deref().map(opened_by).into_iter().collect(),
                 on_error: Some("continue".to_owned()),
                 timeout: limits.step.map(go_duration),
@@ -57,7 +62,10 @@ pub(super) fn pipeline_run(
         }
     }
     let spec = PipelineRunSpec {
-        pipeline_spec: Some(PipelineSpec { tasks }),
+        pipeline_spec: Some(PipelineSpec {
+            workspaces: vec![PipelineWorkspace { name: TOOLS.to_owned() }],
+            tasks,
+        }),
         task_run_template: Some(TaskRunTemplate {
             service_account_name: settings
                 .policies
@@ -68,6 +76,11 @@ pub(super) fn pipeline_run(
                 automount_service_account_token: Some(false),
             }),
         }),
+        // Each pod has its own.
+        workspaces: vec![WorkspaceBinding {
+            name: TOOLS.to_owned(),
+            empty_dir: Some(EmptyDirVolumeSource::default()),
+        }],
         timeouts: Some(TimeoutFields {
             // Tekton's own limit would include the time that approvals wait.
             pipeline: Some(limits.run.map_or_else(|| "0".to_owned(), go_duration)),
@@ -83,7 +96,12 @@ pub(super) fn pipeline_run(
 
 /// Moves what the tasks of a pipeline do into Tasks of their own, where all of it is too large to be
 /// embedded. Gates stay: Tekton has no Tasks for them, and they are small.
-pub(super) fn move_out(pipeline_run: &mut PipelineRun, run: &Run, max: usize) -> Vec<Task> {
+pub(super) fn move_out(
+    pipeline_run: &mut PipelineRun,
+    run: &Run,
+    snapshot: &Snapshot,
+    max: usize,
+) -> Vec<Task> {
     let Some(pipeline) = &mut pipeline_run.spec.pipeline_spec else { return Vec::new() };
     // A graph of text is always JSON.
     if serde_json::to_vec(pipeline).is_ok_and(|json| json.len() <= max) {
@@ -95,7 +113,9 @@ pub(super) fn move_out(pipeline_run: &mut PipelineRun, run: &Run, max: usize) ->
     for task in &mut pipeline.tasks {
         let Some(spec) = task.task_spec.take_if(|spec| spec.kind.is_none()) else { continue };
         // The hash of a step tells apart what is cut off.
-        let name = name::derived(run_name, &format!("-{}", task.name));
+        let step = snapshot.steps.iter().find(|step| step.task.as_ref() == Some(&task.name));
+        let step = step.map(|step| step.name.as_str()).unwrap_or_default();
+        let name = name::suffixed(&format!("{run_name}-{step}"), &format!("-{}", task.name));
         let given = spec.metadata.clone().unwrap_or_default();
         let mut metadata = metadata(run, &name, namespace);
         metadata.labels.get_or_insert_default().extend(given.labels);

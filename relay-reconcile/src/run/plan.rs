@@ -68,7 +68,7 @@ pub(super) fn plan(world: &World, verdicts: &BTreeMap<String, Verdict>, whole: b
 
 /// What the run's spec asks of steps and the map does not say yet.
 fn state(world: &World) -> BTreeMap<String, String> {
-    let mut wanted = objects::state(&world.run, &world.snapshot);
+    let mut wanted = objects::state(&world.run);
     wanted.retain(|key, value| world.data.get(key) != Some(value));
     wanted
 }

@@ -97,7 +97,8 @@ pub async fn reconcile(
 ) -> Result<Action, Error> {
     let uid = run.uid().ok_or(Error::Incomplete("Run"))?;
     if run.metadata.deletion_timestamp.is_some() {
-        reconciler.forget(&uid);
+        // Its failures are counted until it is gone.
+        lock(&reconciler.running).remove(&uid);
         return delete(context, &run).await;
     }
     if run.status.as_ref().is_some_and(report::is_final) {

@@ -110,10 +110,7 @@ impl Start<'_> {
             Ok(found) => found,
             Err((reason, message)) => return Ok(self.waiting(reason, &message, PATIENCE)),
         };
-        let sink = match self.sink(&tenant).await? {
-            Ok(sink) => sink,
-            Err(waiting) => return Ok(waiting),
-        };
+        let sink = self.sink(&tenant).await?;
         let names = Names::new(run, &namespace);
         let immutable = match objects::immutable(run, &snapshot, &names) {
             Ok(immutable) => immutable,
@@ -154,10 +151,8 @@ impl Start<'_> {
             Ok((tenant, _)) => tenant,
             Err((reason, message)) => return Ok(self.waiting(reason, &message, RETRY)),
         };
-        match self.sink(&tenant).await? {
-            Ok(sink) => self.begin(names, snapshot, &owner, limits, &sink).await,
-            Err(waiting) => Ok(waiting),
-        }
+        let sink = self.sink(&tenant).await?;
+        self.begin(names, snapshot, &owner, limits, &sink).await
     }
 
     /// Whether everything is made: the PipelineRun is made last.
@@ -202,7 +197,7 @@ impl Start<'_> {
         let given = Given { tokens, programs, limits, settings: &context.settings };
         let mut pipeline_run = pipeline::pipeline_run(run, &snapshot, &names, owner, &given);
         let max = context.settings.max_embedded;
-        for task in pipeline::move_out(&mut pipeline_run, run, max) {
+        for task in pipeline::move_out(&mut pipeline_run, run, &snapshot, max) {
             if let Err(stopped) = self.make(&task, "PipelineRefused").await? {
                 return Ok(stopped);
             }
@@ -300,19 +295,12 @@ impl Start<'_> {
         if asked.is_empty() { Ok(programs) } else { Err(asked) }
     }
 
-    /// Where steps may start runs of other workflows, or what is missing for that. The sink for
-    /// events is none of a run's business.
-    async fn sink(&self, tenant: &Tenant) -> Result<Result<Sink, Started>, Error> {
+    /// Where steps may start runs of other workflows. Few do, so one that lacks something, which the
+    /// tenant says, keeps no run from starting. The sink for events is none of a run's business.
+    async fn sink(&self, tenant: &Tenant) -> Result<Sink, Error> {
         let namespace = tenant.namespace().unwrap_or_default();
-        let name = "workflow execution sink";
         let sink = &tenant.spec.workflow_execution_sink;
-        Ok(match sink::look_up(self.context, &namespace, name, sink).await? {
-            Sink::NotConfigured(message) => {
-                let message = format!("tenant {:?}: {message}", tenant.name_any());
-                Err(self.waiting("TenantNotReady", &message, RETRY))
-            }
-            sink => Ok(sink),
-        })
+        sink::look_up(self.context, &namespace, "workflow execution sink", sink).await
     }
 }
 

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    ConfigMapVolumeSource, EmptyDirVolumeSource, EnvVar, KeyToPath, ResourceRequirements,
-    SecurityContext, Volume, VolumeMount,
+    ConfigMapVolumeSource, EnvVar, KeyToPath, ResourceRequirements, SecurityContext, Volume,
+    VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use relay_model::annotation;
-use relay_model::tekton::{TaskSpec, TaskStep};
+use relay_model::tekton::{TaskSpec, TaskStep, WorkspaceDeclaration};
 use relay_model::v1beta1::{Run, Step};
 use relay_store::key;
 
@@ -19,7 +19,9 @@ use super::program::{Programs, named_program};
 use super::snapshot::PlannedStep;
 use crate::context::{Environment, Settings};
 
-/// Where the runtime tools are in a pod.
+/// The workspace that the runtime tools are copied to.
+pub(super) const TOOLS: &str = "tools";
+/// Where it is in a pod.
 const TOOLS_DIR: &str = "/var/lib/puppet/relay";
 /// Where the script is in a pod.
 const CONFIG_DIR: &str = "/var/run/puppet/relay/config";
@@ -38,27 +40,13 @@ pub(super) fn task_spec(
 ) -> TaskSpec {
     let settings = given.settings;
     let env = env(settings);
-    let tools = VolumeMount {
-        name: "relay-tools".to_owned(),
-        mount_path: TOOLS_DIR.to_owned(),
+    let script = (!step.container.input.is_empty()).then(|| script_volume(planned, names));
+    let mounts = script.iter().map(|volume| VolumeMount {
+        name: volume.name.clone(),
+        mount_path: CONFIG_DIR.to_owned(),
+        read_only: Some(true),
         ..VolumeMount::default()
-    };
-    let mut volumes = vec![Volume {
-        name: tools.name.clone(),
-        empty_dir: Some(EmptyDirVolumeSource::default()),
-        ..Volume::default()
-    }];
-    let mut mounts = vec![tools.clone()];
-    let scripted = !step.container.input.is_empty();
-    if scripted {
-        volumes.push(script_volume(planned, names));
-        mounts.push(VolumeMount {
-            name: "config".to_owned(),
-            mount_path: CONFIG_DIR.to_owned(),
-            read_only: Some(true),
-            ..VolumeMount::default()
-        });
-    }
+    });
     let image = Some(step.container.image.clone()).filter(|image| !image.is_empty());
     TaskSpec {
         metadata: Some(embedded_metadata(
@@ -69,16 +57,19 @@ pub(super) fn task_spec(
                 (annotation::SUBJECT, planned.action.subject()),
             ],
         )),
-        volumes,
+        workspaces: vec![WorkspaceDeclaration {
+            name: TOOLS.to_owned(),
+            mount_path: Some(TOOLS_DIR.to_owned()),
+        }],
         steps: vec![
             TaskStep {
-                name: "tools".to_owned(),
+                name: TOOLS.to_owned(),
                 image: Some(settings.runtime_tools_image.clone()),
                 image_pull_policy: settings.runtime_tools_pull_policy.clone(),
                 command: vec!["/ko-app/relay-runtime-tools".to_owned()],
                 args: vec!["initialize".to_owned()],
                 working_dir: Some("/".to_owned()),
-                volume_mounts: vec![tools],
+                env: env.clone(),
                 ..TaskStep::default()
             },
             TaskStep {
@@ -89,7 +80,7 @@ pub(super) fn task_spec(
                 args: entrypoint(step, &given.programs).iter().map(|arg| verbatim(arg)).collect(),
                 env,
                 compute_resources: names.is_managed.then(|| resources(settings)).flatten(),
-                volume_mounts: mounts,
+                volume_mounts: mounts.collect(),
                 security_context: Some(SecurityContext {
                     allow_privilege_escalation: Some(false),
                     ..SecurityContext::default()
@@ -97,6 +88,7 @@ pub(super) fn task_spec(
                 ..TaskStep::default()
             },
         ],
+        volumes: script.into_iter().collect(),
         ..TaskSpec::default()
     }
 }
@@ -148,7 +140,7 @@ fn verbatim(arg: &str) -> String {
 
 fn script_volume(planned: &PlannedStep, names: &Names) -> Volume {
     Volume {
-        name: "config".to_owned(),
+        name: format!("config-{}-{}", planned.action.plural(), planned.action.hash()),
         config_map: Some(ConfigMapVolumeSource {
             name: names.immutable.clone(),
             items: Some(vec![KeyToPath {

@@ -23,7 +23,7 @@
 //! # Caveats
 //!
 //! Moving a tenant to another namespace deletes the old one, if it was made for it, with all that
-//! runs in it. What was made in its own namespace stays until the tenant is deleted: runs may still
+//! runs in it, once the new one is ready. What was made in its own namespace stays until the tenant is deleted: runs may still
 //! be there.
 //!
 //! # Errors

@@ -47,6 +47,9 @@ pub(super) fn wanted(tenant: &Tenant, target: &str, policies: &Policies) -> Want
     let own = tenant.namespace().unwrap_or_default();
     let managed = target != own;
     let at = |namespace: &str, suffix: &str| metadata(tenant, namespace, suffix);
+    // In a namespace of its own a tenant's name is free.
+    let exactly =
+        |namespace: &str| ObjectMeta { name: tenant.metadata.name.clone(), ..at(namespace, "") };
     let operator = || policies.operator.iter();
     let mut bindings = Vec::new();
     if let Some(operator) = &policies.operator {
@@ -67,27 +70,30 @@ pub(super) fn wanted(tenant: &Tenant, target: &str, policies: &Policies) -> Want
         ..ServiceAccount::default()
     };
     let mut network = vec![runs_network(at(target, "-runs"), &policies.network)];
-    if managed && policies.network != Network::Open {
+    if managed {
+        let (ingress, egress) = everybody(&policies.network).unzip();
         network.push(NetworkPolicy {
-            metadata: at(target, "-default"),
+            metadata: exactly(target),
             spec: Some(NetworkPolicySpec {
                 pod_selector: Some(LabelSelector::default()),
                 policy_types: Some(both_ways()),
-                ..NetworkPolicySpec::default()
+                ingress,
+                egress,
             }),
         });
     }
     let limits = policies.limits.as_ref().filter(|_| managed);
-    let limits = limits.map(|limits| limit_range(at(target, "-limits"), limits));
+    let limits = limits.map(|limits| limit_range(exactly(target), limits));
     Wanted { bindings, account, network, limits }
 }
 
-/// What the namespace is labelled with beside what its template says.
+/// What the namespace is labelled with where its template says nothing else.
 pub(super) fn namespace_labels(policies: Option<&Policies>) -> BTreeMap<String, String> {
     let level = policies.and_then(|policies| policies.pod_security.clone());
-    let enforce = level.map(|level| ("pod-security.kubernetes.io/enforce".to_owned(), level));
-    let ours = (annotation::TENANT_WORKLOAD.to_owned(), "true".to_owned());
-    enforce.into_iter().chain([ours]).collect()
+    level
+        .map(|level| ("pod-security.kubernetes.io/enforce".to_owned(), level))
+        .into_iter()
+        .collect()
 }
 
 fn metadata(tenant: &Tenant, namespace: &str, suffix: &str) -> ObjectMeta {
@@ -132,6 +138,16 @@ fn both_ways() -> Vec<String> {
     vec!["Ingress".to_owned(), "Egress".to_owned()]
 }
 
+/// Rules for everybody, in an open network.
+fn everybody(
+    network: &Network,
+) -> Option<(Vec<NetworkPolicyIngressRule>, Vec<NetworkPolicyEgressRule>)> {
+    let open = *network == Network::Open;
+    open.then(|| {
+        (vec![NetworkPolicyIngressRule::default()], vec![NetworkPolicyEgressRule::default()])
+    })
+}
+
 /// The policy of the pods of runs, and of no others.
 fn runs_network(metadata: ObjectMeta, network: &Network) -> NetworkPolicy {
     let run = LabelSelectorRequirement {
@@ -140,14 +156,11 @@ fn runs_network(metadata: ObjectMeta, network: &Network) -> NetworkPolicy {
         values: None,
     };
     let (ingress, egress) = match network {
-        Network::Open => (
-            Some(vec![NetworkPolicyIngressRule::default()]),
-            vec![NetworkPolicyEgressRule::default()],
-        ),
+        Network::Open => everybody(network).unzip(),
         Network::Closed { private, metadata_api, dns } => {
             let public = ["0.0.0.0/0", "::/0"].map(|all| public(all, private));
             let peers = [metadata_api].into_iter().chain(dns).map(reachable);
-            (None, public.into_iter().chain(peers).collect())
+            (None, Some(public.into_iter().chain(peers).collect()))
         }
     };
     NetworkPolicy {
@@ -159,7 +172,7 @@ fn runs_network(metadata: ObjectMeta, network: &Network) -> NetworkPolicy {
             }),
             policy_types: Some(both_ways()),
             ingress,
-            egress: Some(egress),
+            egress,
         }),
     }
 }

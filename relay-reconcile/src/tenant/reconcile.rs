@@ -20,7 +20,7 @@ use super::report::{NamespaceState, Observed, report};
 use super::{objects, sink};
 use crate::context::FIELD_MANAGER;
 use crate::dependency::DependencyOf;
-use crate::error::{is_already_exists, is_not_found, is_refused};
+use crate::error::{is_already_exists, is_not_found};
 use crate::read::read;
 use crate::{Context, Error};
 
@@ -45,13 +45,7 @@ pub async fn reconcile(tenant: Arc<Tenant>, context: &Context) -> Result<Action,
     }
     let managed = tenant.spec.namespace_template.name().map(str::to_owned);
     let target = managed.clone().unwrap_or_else(|| own.clone());
-    if tenant.finalizers().iter().any(|known| known == annotation::TENANT_FINALIZER) {
-        let status = tenant.status.as_ref();
-        if status.is_none_or(|status| status.observed_generation != tenant.metadata.generation) {
-            delete_stale(context, &tenant, Some(&target)).await?;
-        }
-    } else {
-        // Nothing can have been made yet.
+    if !tenant.finalizers().iter().any(|known| known == annotation::TENANT_FINALIZER) {
         finalize(context, &tenant, true).await?;
     }
     let mut namespace = match &managed {
@@ -74,6 +68,14 @@ pub async fn reconcile(tenant: Arc<Tenant>, context: &Context) -> Result<Action,
                 failure = Some(error);
             }
         }
+    }
+    let lives_there = tenant.status.as_ref().is_some_and(|status| {
+        status.observed_generation == tenant.metadata.generation
+            && status.namespace.as_deref() == Some(&*target)
+    });
+    // As long as the new one cannot be had, the old one is all that there is.
+    if namespace == NamespaceState::Ready && !lives_there {
+        delete_stale(context, &tenant, Some(&target)).await?;
     }
     let spec = &tenant.spec;
     let events = sink::look_up(context, &own, "trigger event sink", &spec.trigger_event_sink);
@@ -139,8 +141,7 @@ async fn manage(context: &Context, tenant: &Tenant, name: &str) -> Result<Namesp
             Ok(_) => Ok(NamespaceState::Ready),
             // Made by somebody in between: look at it again.
             Err(error) if is_already_exists(&error) => Ok(NamespaceState::Missing),
-            Err(error) if is_refused(&error) => Ok(NamespaceState::Refused(error.to_string())),
-            Err(error) => Err(Error::api("create", what)(error)),
+            Err(error) => refused(Error::api("create", what)(error)),
         };
     };
     let terminating = found.metadata.deletion_timestamp.is_some();
@@ -157,15 +158,28 @@ async fn manage(context: &Context, tenant: &Tenant, name: &str) -> Result<Namesp
         let [labels, annotations] = change;
         let patch = json!({"metadata": {"labels": labels, "annotations": annotations}});
         let patch = Patch::Merge(patch);
-        api.patch_metadata(name, &params(), &patch).await.map_err(Error::api("patch", what))?;
+        if let Err(error) = api.patch_metadata(name, &params(), &patch).await {
+            return refused(Error::api("patch", what)(error));
+        }
     }
     Ok(NamespaceState::Ready)
 }
 
+/// What a failed write says of a namespace, unless it may succeed the next time.
+fn refused(error: Error) -> Result<NamespaceState, Error> {
+    match Obstacle::from(error) {
+        Obstacle::Refused(error) => Ok(NamespaceState::Refused(error.chain())),
+        Obstacle::Failed(error) => Err(error),
+        Obstacle::Foreign(_) => Ok(NamespaceState::Conflict),
+    }
+}
+
 fn namespace(tenant: &Tenant, name: &str, policies: Option<&Policies>) -> Namespace {
     let template = &tenant.spec.namespace_template;
-    let mut labels = template.texts("labels");
-    labels.extend(objects::namespace_labels(policies));
+    // What the author of a tenant demands of its pods wins, and that it is ours is no matter of taste.
+    let mut labels = objects::namespace_labels(policies);
+    labels.extend(template.texts("labels"));
+    labels.insert(annotation::TENANT_WORKLOAD.to_owned(), "true".to_owned());
     let mut annotations = template.texts("annotations");
     annotations.insert(annotation::DEPENDENCY_OF.to_owned(), DependencyOf::new(tenant).to_json());
     Namespace {

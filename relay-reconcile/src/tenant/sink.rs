@@ -42,11 +42,13 @@ pub(crate) async fn look_up(
     let secret = match read(|| secrets.get_opt(&selector.name)).await {
         Ok(Some(secret)) => secret,
         Ok(None) => return lacks("is missing a token."),
-        Err(error) if is_refused(&error) => {
-            return lacks(&format!("is missing a token: {error}"));
-        }
         Err(error) => {
-            return Err(Error::api("read", format!("Secret {namespace}/{}", selector.name))(error));
+            let refused = is_refused(&error);
+            let error = Error::api("read", format!("Secret {namespace}/{}", selector.name))(error);
+            if refused {
+                return lacks(&format!("is missing a token: {}", error.chain()));
+            }
+            return Err(error);
         }
     };
     if secret.type_.as_deref().is_some_and(|kind| kind != "Opaque") {

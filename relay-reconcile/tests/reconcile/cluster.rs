@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{ConfigMap, LimitRange, Namespace};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use relay_core::Value;
 use relay_model::annotation;
@@ -112,10 +112,10 @@ async fn a_tenant_on_a_real_api_server() {
     // A way out that somebody opened is closed again.
     let network: Api<NetworkPolicy> = Api::namespaced(world.client.clone(), &target);
     let open = Patch::Merge(json!({"spec": {"egress": [{}]}}));
-    network.patch("t-default", &PatchParams::default(), &open).await.unwrap();
+    network.patch("t", &PatchParams::default(), &open).await.unwrap();
     let tenant = tenants.get("t").await.unwrap().into();
     relay_reconcile::tenant::reconcile(tenant, &world.context).await.unwrap();
-    assert_eq!(network.get("t-default").await.unwrap().spec.unwrap().egress, None);
+    assert_eq!(network.get("t").await.unwrap().spec.unwrap().egress, None);
 
     tenants.delete("t", &DeleteParams::default()).await.unwrap();
     let namespaces: Api<Namespace> = Api::all(world.client.clone());
@@ -151,4 +151,86 @@ async fn versions(client: &Client, target: &str) -> Vec<String> {
     versions.extend(all::<NetworkPolicy>(client, target).await);
     versions.extend(all::<LimitRange>(client, target).await);
     versions
+}
+
+#[tokio::test]
+#[ignore = "needs the API server of $KUBECONFIG"]
+async fn what_the_definitions_refuse() {
+    let world = World::real().await;
+    let reference = json!({"secretKeyRef": {"name": "s", "key": "k"}});
+    let sink = |api: serde_json::Value| ("Tenant", json!({"triggerEventSink": {"api": api}}));
+    let step = |name: &str| {
+        let step = json!({"name": name, "image": "i"});
+        ("Workflow", json!({"tenantRef": {"name": "demo"}, "steps": [step]}))
+    };
+    let run = |spec: serde_json::Value| ("Run", spec);
+    for (name, (kind, spec), refusal) in [
+        ("a token", sink(json!({"url": "u", "token": "t"})), None),
+        ("one in a Secret", sink(json!({"url": "u", "tokenFrom": reference})), None),
+        ("no token", sink(json!({"url": "", "token": ""})), None),
+        ("an empty one", sink(json!({"url": "u", "token": "", "tokenFrom": reference})), None),
+        ("no other one", sink(json!({"url": "u", "token": "t", "tokenFrom": {}})), None),
+        ("nothing", sink(json!({"url": "u", "token": null, "tokenFrom": reference})), None),
+        ("two", sink(json!({"url": "u", "token": "t", "tokenFrom": reference})), Some("either in")),
+        ("no URL", sink(json!({"token": "t"})), Some("url: Required")),
+        (
+            "no key",
+            sink(json!({"url": "u", "tokenFrom": {"secretKeyRef": {"name": "s"}}})),
+            Some("key: Required"),
+        ),
+        ("a name", step("Build it, 100 %: é/..a/..."), None),
+        ("none", step(""), Some("name in body should match")),
+        ("a step back", step("a/../x"), Some("name in body should match")),
+        ("no segment", step("a//x"), Some("name in body should match")),
+        ("a line", step("a\nb"), Some("name in body should match")),
+        ("a run", run(json!({"workflowRef": {"name": "w"}, "parameters": {"p": null}})), None),
+        ("no workflow", run(json!({"workflowRef": {}})), None),
+        ("no reference", run(json!({})), Some("workflowRef: Required")),
+    ] {
+        let plural = format!("{}s", kind.to_lowercase());
+        let gvk = kube::core::GroupVersionKind::gvk("relay.sh", "v1beta1", kind);
+        let resource = kube::api::ApiResource::from_gvk_with_plural(&gvk, &plural);
+        let api: Api<DynamicObject> = Api::default_namespaced_with(world.client.clone(), &resource);
+        let object = DynamicObject::new("o", &resource).data(json!({ "spec": spec }));
+        let params = PostParams { dry_run: true, ..PostParams::default() };
+        match (api.create(&params, &object).await, refusal) {
+            (Ok(_), None) => {}
+            (Err(kube::Error::Api(status)), Some(refusal)) => {
+                assert_eq!(status.code, 422, "{name}");
+                assert!(status.message.contains(refusal), "{name}: {}", status.message);
+            }
+            (answer, _) => panic!("{name}: {answer:?}"),
+        }
+    }
+
+    // A run keeps its workflow, and nothing else is held against it.
+    world.create_run("r", "w").await;
+    let merge = async |patch: serde_json::Value| {
+        world.runs().patch("r", &PatchParams::default(), &Patch::Merge(&patch)).await
+    };
+    let state = json!({"spec": {"workflowRef": {"name": "w"}, "state": {"workflow": {"x": 1}}}});
+    merge(state).await.unwrap();
+    let refused = merge(json!({"spec": {"workflowRef": {"name": "v"}}})).await.unwrap_err();
+    assert!(refused.to_string().contains("a run keeps its workflow"), "{refused}");
+    // A status says nothing that nobody knows.
+    let time = "2026-11-23T12:00:00Z";
+    let condition =
+        |kind: &str| json!({"type": kind, "status": "True", "lastTransitionTime": time});
+    for (status, refusal) in [
+        (json!({"conditions": [condition("Skipped")]}), "Unsupported value"),
+        (
+            json!({"steps": [{"name": "a", "conditions": [condition("Ready")]}]}),
+            "Unsupported value",
+        ),
+        (
+            json!({"steps": [{"name": "a", "conditions": [condition("Skipped"), condition("Skipped")]}]}),
+            "Duplicate value",
+        ),
+        (json!({"steps": [{"conditions": []}]}), "name: Required"),
+    ] {
+        let patch = Patch::Merge(json!({ "status": status }));
+        let refused = world.runs().patch_status("r", &PatchParams::default(), &patch).await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains(refusal), "{refused}");
+    }
 }

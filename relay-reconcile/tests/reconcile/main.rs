@@ -19,6 +19,8 @@ mod leader;
 #[cfg(all(test, not(debug_assertions)))]
 mod load;
 #[cfg(test)]
+mod lookups;
+#[cfg(test)]
 mod objects;
 #[cfg(test)]
 mod registry;

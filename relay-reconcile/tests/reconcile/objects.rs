@@ -1,11 +1,15 @@
 //! What is made for a run, and with what rights its steps run.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt as _};
-use relay_core::{Claims, TokenVerifier as _};
-use relay_model::tekton::PipelineRun;
+use relay_core::{Action, Claims, RunId, StepName, TokenVerifier as _};
+use relay_model::tekton::{PipelineRun, Task};
 use relay_model::v1beta1::{Run, RunSpec};
+use relay_reconcile::Context;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
@@ -58,9 +62,9 @@ async fn the_objects_of_a_run() {
 #[tokio::test]
 async fn steps_are_given_the_authority_of_the_metadata_api() {
     let mut world = World::still();
-    let mut context = relay_reconcile::Context::clone(&world.context);
+    let mut context = Context::clone(&world.context);
     context.settings.metadata_api_ca = Some("PEM".to_owned());
-    world.context = std::sync::Arc::new(context);
+    world.context = Arc::new(context);
     let world = world.start();
     world.create_tenant("demo").await;
     world.create_workflow("w", json!([{"name": "a", "image": "i", "command": "c"}])).await;
@@ -74,6 +78,70 @@ async fn steps_are_given_the_authority_of_the_metadata_api() {
         variables.find(|variable| variable.name == "METADATA_API_CA")?.value.as_deref()
     };
     assert_eq!((given(0), given(1)), (None, Some("PEM")));
+}
+
+#[tokio::test]
+async fn labels_names_and_states_that_go_along() {
+    let mut world = World::still();
+    // Everything is too large to be embedded.
+    let mut context = Context::clone(&world.context);
+    context.settings.max_embedded = 0;
+    world.context = Arc::new(context);
+    let world = world.start();
+    world.create_tenant("demo").await;
+    world.create_workflow("w", json!([{"name": "a Step", "image": "i", "input": ["x"]}])).await;
+    let name = "4f0c1d2e-0000-4000-8000-123456789abc";
+    let tools = [
+        "app.kubernetes.io/managed-by",
+        "argocd.argoproj.io/instance",
+        "helm.sh/chart",
+        "meta.helm.sh/release-name",
+        "kubectl.kubernetes.io/last-applied-configuration",
+    ];
+    let theirs = ["app.kubernetes.io/name", "nothelm.sh/x", "helm.sh", "team"];
+    let all: BTreeMap<_, _> =
+        tools.iter().chain(&theirs).map(|key| ((*key).to_owned(), "v".to_owned())).collect();
+    let spec = json!({
+        "workflowRef": {"name": "w"},
+        "state": {"steps": {"a Step": {"s": 1}, "unknown": {"approval": "approved"}, "../x": {"s": 1}}},
+    });
+    let mut run = Run::new(name, serde_json::from_value::<RunSpec>(spec).unwrap());
+    run.metadata.labels = Some(all.clone());
+    run.metadata.annotations = Some(all);
+    world.runs().create(&PostParams::default(), &run).await.unwrap();
+    let mut tekton = Tekton::new(world.client.clone());
+    world.until(name, &mut tekton, |status| !status.steps.is_empty()).await;
+
+    let api: Api<PipelineRun> = Api::default_namespaced(world.client.clone());
+    let pipeline = api.get(name).await.unwrap();
+    for (kind, of_it) in [("label", pipeline.labels()), ("annotation", pipeline.annotations())] {
+        for key in tools {
+            assert!(!of_it.contains_key(key), "{kind} {key}");
+        }
+        for key in theirs {
+            assert_eq!(of_it.get(key).map(String::as_str), Some("v"), "{kind} {key}");
+        }
+    }
+    let id = RunId::new(name).unwrap();
+    let hash =
+        |step: &str| Action::step(id.clone(), StepName::new(step).unwrap()).hash().to_string();
+    let tasks: Api<Task> = Api::default_namespaced(world.client.clone());
+    let [task] = &tasks.list(&ListParams::default()).await.unwrap().items[..] else {
+        panic!("one step, one Task");
+    };
+    assert_eq!(task.name_any(), format!("f0c1d2e-0000-4000-800-{}", hash("a Step")));
+    assert_eq!(task.spec.workspaces[0].mount_path.as_deref(), Some("/var/lib/puppet/relay"));
+    let mutable = data(&world.client, &relay_model::name::derived(name, "-mutable")).await;
+    let states: BTreeMap<_, _> =
+        mutable.iter().filter(|(key, _)| key.contains(".state.")).collect();
+    let expected = [
+        (format!("steps.{}.state.s", hash("a Step")), "1"),
+        (format!("steps.{}.state.approval", hash("unknown")), "\"approved\""),
+    ];
+    let expected: BTreeMap<_, _> = expected.into_iter().collect();
+    let found: BTreeMap<_, _> =
+        states.into_iter().map(|(key, value)| (key.clone(), value.as_str())).collect();
+    assert_eq!(found, expected);
 }
 
 pub(crate) fn secret(name: &str, value: &str) -> serde_json::Value {
@@ -127,32 +195,30 @@ async fn claims(world: &World, namespace: &str, run: &str) -> Claims {
 }
 
 #[tokio::test]
-async fn only_the_sink_that_a_run_needs_is_waited_for() {
-    let world = World::running();
+async fn a_run_starts_with_the_sink_that_there_is() {
     let source = |secret: &str| json!({"secretKeyRef": {"name": secret, "key": "token"}});
-    let spec = json!({
-        "triggerEventSink": {"api": {"url": "http://events", "tokenFrom": source("none")}},
-        "workflowExecutionSink": {"api": {"url": "http://runs", "tokenFrom": source("sink")}},
-    });
-    world.create_tenant_of("demo", spec).await;
-    world.create_workflow("w", json!([{"name": "a", "image": "i", "command": "c"}])).await;
-    world.create_run("r", "w").await;
-    let mut tekton = Tekton::new(world.client.clone());
-    let status = world.until("r", &mut tekton, |status| !status.conditions.is_empty()).await;
-    let completed = status.condition("Completed").unwrap();
-    assert_eq!(completed.reason.as_deref(), Some("TenantNotReady"));
-    let message = "tenant \"demo\": The API workflow execution sink is missing a token.";
-    assert_eq!(completed.message.as_deref(), Some(message));
-    let secret = json!({"metadata": {"name": "sink"}, "stringData": {"token": "t0ken"}});
-    world.create_secret("default", secret).await;
-    // Nobody watches Secrets: what changes wakes the run, or the time does.
-    let patch = json!({"metadata": {"annotations": {"test": "again"}}});
-    world.runs().patch("r", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
-    world.finish("r", &mut tekton).await;
-    let claims = claims(&world, "default", "r").await;
-    assert_eq!(claims.execution_url.as_deref(), Some("http://runs"));
-    assert_eq!(claims.execution_token.unwrap().expose_secret(), "t0ken");
-    assert_eq!(claims.event_url, None);
+    for (name, secret, url, token) in [
+        ("all is there", "sink", Some("http://runs"), Some("t0ken")),
+        ("the token is missing", "missing", None, None),
+    ] {
+        let world = World::running();
+        let given = json!({"metadata": {"name": "sink"}, "stringData": {"token": "t0ken"}});
+        world.create_secret("default", given).await;
+        let spec = json!({
+            "triggerEventSink": {"api": {"url": "http://events", "tokenFrom": source("none")}},
+            "workflowExecutionSink": {"api": {"url": "http://runs", "tokenFrom": source(secret)}},
+        });
+        world.create_tenant_of("demo", spec).await;
+        world.create_workflow("w", json!([{"name": "a", "image": "i", "command": "c"}])).await;
+        world.create_run("r", "w").await;
+        let mut tekton = Tekton::new(world.client.clone());
+        world.finish("r", &mut tekton).await;
+        let claims = claims(&world, "default", "r").await;
+        assert_eq!(claims.execution_url.as_deref(), url, "{name}");
+        let found = claims.execution_token.map(|token| token.expose_secret().to_owned());
+        assert_eq!(found.as_deref(), token, "{name}");
+        assert_eq!(claims.event_url, None, "{name}");
+    }
 }
 
 #[tokio::test]

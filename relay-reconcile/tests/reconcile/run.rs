@@ -1,12 +1,14 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube_memory::{Fault, Verb};
 use relay_core::Value;
 use relay_model::tekton::PipelineRun;
-use relay_model::v1beta1::{Condition, RunStatus, Workflow};
+use relay_model::v1beta1::{Condition, RunStatus, Tenant, Workflow};
 use relay_reconcile::run::{Reconciler, reconcile};
 use serde_json::json;
 
@@ -404,4 +406,85 @@ async fn deleting_a_run_takes_its_objects_along() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     panic!("something is left");
+}
+
+#[tokio::test]
+async fn a_run_whose_tenant_went_first_goes() {
+    for (name, template) in [
+        ("in the tenant's own namespace", json!({})),
+        (
+            "in one that was made for it",
+            json!({"namespaceTemplate": {"metadata": {"name": "acme"}}}),
+        ),
+    ] {
+        println!("{name}");
+        let mut world = World::still();
+        // The rights in a namespace go with its tenant.
+        let lost = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (seen, tried) = (Arc::clone(&lost), Arc::new(AtomicU64::new(0)));
+        let count = Arc::clone(&tried);
+        let limited = world.cluster.with_faults(move |request| {
+            let refused = seen.load(Ordering::Relaxed)
+                && request.resource == "configmaps"
+                && request.name.is_some();
+            refused.then(|| {
+                count.fetch_add(1, Ordering::Relaxed);
+                Fault::status(403, "Forbidden", "no")
+            })
+        });
+        world.start_on(limited.client("default"));
+        world.create_tenant_of("demo", template).await;
+        world.create_workflow("w", json!([{"name": "a", "image": "i", "input": ["x"]}])).await;
+        world.create_run("r", "w").await;
+        let mut tekton = Tekton::new(world.client.clone());
+        world.until("r", &mut tekton, |status| status.start_time.is_some()).await;
+        let tenants: Api<Tenant> = Api::default_namespaced(world.client.clone());
+        lost.store(true, Ordering::Relaxed);
+        tenants.delete("demo", &DeleteParams::default()).await.unwrap();
+        kube::runtime::wait::await_condition(tenants, "demo", |tenant: Option<&Tenant>| {
+            tenant.is_none()
+        })
+        .await
+        .unwrap();
+        world.runs().delete("r", &DeleteParams::default()).await.unwrap();
+        let maps: Api<ConfigMap> = Api::all(world.client.clone());
+        let mut left = usize::MAX;
+        for _ in 0..1_000 {
+            left = maps.list(&ListParams::default()).await.unwrap().items.len()
+                + usize::from(world.runs().get_opt("r").await.unwrap().is_some());
+            if left == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        assert_eq!(left, 0);
+        assert!(tried.load(Ordering::Relaxed) > 0);
+    }
+}
+
+#[tokio::test]
+async fn a_run_whose_objects_may_not_be_deleted_stays_and_is_tried_less_and_less() {
+    let mut world = World::still();
+    let tried = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&tried);
+    let limited = world.cluster.with_faults(move |request| {
+        let deletes = request.verb == Verb::Delete && request.resource == "configmaps";
+        deletes.then(|| {
+            count.fetch_add(1, Ordering::Relaxed);
+            Fault::status(403, "Forbidden", "no")
+        })
+    });
+    world.start_on(limited.client("default"));
+    let template = json!({"namespaceTemplate": {"metadata": {"name": "acme"}}});
+    world.create_tenant_of("demo", template).await;
+    world.create_workflow("w", json!([{"name": "a", "image": "i", "input": ["x"]}])).await;
+    world.create_run("r", "w").await;
+    let mut tekton = Tekton::new(world.client.clone());
+    world.finish("r", &mut tekton).await;
+    world.runs().delete("r", &DeleteParams::default()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(world.runs().get_opt("r").await.unwrap().is_some());
+    // Doubling from 25 ms at least, there is no time for more.
+    let tried = tried.load(Ordering::Relaxed);
+    assert!((1..=8).contains(&tried), "{tried}");
 }

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{LimitRange, Namespace, ServiceAccount};
@@ -5,7 +6,9 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt as _};
+use kube_memory::{Fault, Verb};
 use relay_model::v1beta1::{Condition, Tenant};
+use relay_reconcile::Context;
 use serde_json::json;
 
 use crate::world::World;
@@ -204,6 +207,30 @@ async fn what_a_tenant_is_given() {
 }
 
 #[tokio::test]
+async fn a_network_that_is_open_is_open_for_all() {
+    for (spec, expected) in
+        [(json!({}), 1), (json!({"namespaceTemplate": {"metadata": {"name": "acme"}}}), 2)]
+    {
+        let mut world = World::still();
+        create(&world, spec).await;
+        // One that was closed before opens.
+        reconcile_again(&world).await;
+        let mut context = Context::clone(&world.context);
+        context.settings.policies.as_mut().unwrap().network =
+            relay_reconcile::tenant::Network::Open;
+        world.context = Arc::new(context);
+        reconcile_again(&world).await;
+        let all = Api::<NetworkPolicy>::all(world.client.clone());
+        let all = all.list(&ListParams::default()).await.unwrap().items;
+        assert_eq!(all.len(), expected);
+        for policy in all {
+            let spec = policy.spec.unwrap();
+            assert_eq!((spec.ingress.unwrap().len(), spec.egress.unwrap().len()), (1, 1));
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_was_changed_is_set_right() {
     let world = World::still();
     create(&world, json!({"namespaceTemplate": {"metadata": {"name": "acme"}}})).await;
@@ -213,7 +240,7 @@ async fn what_was_changed_is_set_right() {
     let params = PatchParams::default();
     let network: Api<NetworkPolicy> = Api::namespaced(world.client.clone(), "acme");
     let open = json!({"spec": {"egress": [{}], "podSelector": {"matchLabels": {"a": "b"}}}});
-    network.patch("t-default", &params, &merge(open)).await.unwrap();
+    network.patch("t", &params, &merge(open)).await.unwrap();
     network.delete("t-runs", &DeleteParams::default()).await.unwrap();
     let bindings: Api<RoleBinding> = Api::namespaced(world.client.clone(), "acme");
     let binding = json!({"subjects": [], "metadata": {"labels": null}});
@@ -229,7 +256,7 @@ async fn what_was_changed_is_set_right() {
         json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}});
     namespaces.patch("acme", &params, &merge(label)).await.unwrap();
     let limits: Api<LimitRange> = Api::namespaced(world.client.clone(), "acme");
-    limits.delete("t-limits", &DeleteParams::default()).await.unwrap();
+    limits.delete("t", &DeleteParams::default()).await.unwrap();
 
     reconcile_again(&world).await;
     assert_eq!(policies(&world.client).await, wanted);
@@ -292,4 +319,112 @@ async fn two_tenants_share_a_namespace() {
         names,
         ["other-metadata-api", "other-operator", "other-secrets", "other-untrusted", "other-runs"]
     );
+}
+
+/// Calls the reconciler once, and gives the tenant then.
+async fn reconciled(world: &World) -> (Tenant, bool) {
+    let api: Api<Tenant> = Api::default_namespaced(world.client.clone());
+    let tenant = api.get("t").await.unwrap().into();
+    let done = relay_reconcile::tenant::reconcile(tenant, &world.context).await.is_ok();
+    (api.get("t").await.unwrap(), done)
+}
+
+fn message(tenant: &Tenant, kind: &str) -> String {
+    let status = tenant.status.as_ref().unwrap();
+    let condition = Condition::find(&status.conditions, kind).unwrap();
+    assert_eq!(status.observed_generation, tenant.metadata.generation);
+    let (reason, message) =
+        (condition.reason.as_ref().unwrap(), condition.message.as_ref().unwrap());
+    format!("{:?} {reason} {message}", condition.status)
+}
+
+#[tokio::test]
+async fn a_namespace_is_given_up_only_for_one_that_is_ready() {
+    let world = World::still();
+    let template = |name: &str| json!({"namespaceTemplate": {"metadata": {"name": name}}});
+    let api = create(&world, template("one")).await;
+    reconciled(&world).await;
+    world.create_namespace("taken").await;
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    for refused in ["taken", "kube-x", "default"] {
+        let patch = json!({"spec": template(refused)});
+        api.patch("t", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+        for _ in 0..2 {
+            let (tenant, _) = reconciled(&world).await;
+            assert!(message(&tenant, "NamespaceReady").starts_with("False"), "{refused}");
+        }
+        assert!(namespaces.get_opt("one").await.unwrap().is_some(), "{refused}");
+    }
+    // It is, once the other one is free.
+    let patch = json!({"spec": template("taken")});
+    api.patch("t", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+    reconciled(&world).await;
+    namespaces.delete("taken", &DeleteParams::default()).await.unwrap();
+    let (tenant, _) = reconciled(&world).await;
+    assert!(message(&tenant, "NamespaceReady").starts_with("True"));
+    assert!(namespaces.get_opt("one").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_the_api_server_refuses_is_a_condition_in_plain_words() {
+    const NO: &str = "the label is no label";
+    let template = json!({"metadata": {"name": "acme", "labels": {"a": "b"}}});
+    let sink = json!({"api": {"url": "http://s", "tokenFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}});
+    let spec = json!({"namespaceTemplate": template, "triggerEventSink": sink});
+    for (name, verb, resource, kind, expected) in [
+        (
+            "making the namespace",
+            Verb::Create,
+            "namespaces",
+            "NamespaceReady",
+            "False NamespaceError The namespace acme: could not create Namespace acme",
+        ),
+        (
+            "changing it",
+            Verb::Patch,
+            "namespaces",
+            "NamespaceReady",
+            "False NamespaceError The namespace acme: could not patch Namespace acme",
+        ),
+        (
+            "reading a Secret",
+            Verb::Get,
+            "secrets",
+            "EventSinkReady",
+            "False EventSinkNotConfigured The API trigger event sink is missing a token: could not read \
+             Secret default/s",
+        ),
+    ] {
+        let mut world = World::still();
+        let api = create(&world, spec.clone()).await;
+        if verb != Verb::Create {
+            reconciled(&world).await;
+        }
+        let limited = world.cluster.with_faults(move |request| {
+            let refused = request.verb == verb && request.resource == resource;
+            refused.then(|| Fault::status(422, "Invalid", NO))
+        });
+        let client = limited.client("default");
+        world.context = Arc::new(Context { client, ..Context::clone(&world.context) });
+        let labels = json!({"spec": {"namespaceTemplate": {"metadata": {"labels": {"a": "c"}}}}});
+        api.patch("t", &PatchParams::default(), &Patch::Merge(&labels)).await.unwrap();
+        let (tenant, _) = reconciled(&world).await;
+        assert_eq!(message(&tenant, kind), format!("{expected}: {NO} (Invalid)"), "{name}");
+        assert!(message(&tenant, "Ready").starts_with("False"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_template_says_itself_how_safe_its_pods_are() {
+    const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+    let world = World::still();
+    let labels = json!({ENFORCE: "restricted", "controller.relay.sh/tenant-workload": "no"});
+    let template = json!({"metadata": {"name": "acme", "labels": labels}});
+    create(&world, json!({ "namespaceTemplate": template })).await;
+    reconciled(&world).await;
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    let found = namespaces.get("acme").await.unwrap();
+    assert_eq!(found.labels()[ENFORCE], "restricted");
+    assert_eq!(found.labels()["controller.relay.sh/tenant-workload"], "true");
+    assert_eq!(reconcile_again(&world).await, 0);
 }

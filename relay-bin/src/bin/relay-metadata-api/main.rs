@@ -1,6 +1,8 @@
 //! The metadata API as a program (`metadata-api.md` §7).
 
 mod cluster;
+#[path = "../../listen.rs"]
+mod listen;
 mod options;
 mod sample;
 mod vault;
@@ -114,9 +116,10 @@ async fn schemas(url: String) -> Result<StepSchemas, Failure> {
 
 async fn listen(port: u16) -> Result<(TcpListener, SocketAddr), Failure> {
     let failed = |error| Failure(format!("could not listen on port {port}: {error}"));
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    Ok((listener, address))
+    let listener = listen::on_all(port).await.map_err(failed)?;
+    let port = listener.local_addr().map_err(failed)?.port();
+    // The log names the one that all machines have.
+    Ok((listener, (Ipv4Addr::UNSPECIFIED, port).into()))
 }
 
 /// Completes when the process is asked to end.

@@ -1,6 +1,5 @@
 //! What a kubelet and Prometheus ask.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -9,9 +8,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use relay_reconcile::telemetry::Metrics;
-use tokio::net::TcpListener;
 
-use crate::Failure;
+use crate::{Failure, listen};
 
 /// Whether the process has what it needs, to be told and asked by its parts.
 #[derive(Clone, Debug)]
@@ -43,8 +41,7 @@ pub(crate) async fn serve(
     metrics: Metrics,
 ) -> Result<(), Failure> {
     let failed = |error| Failure(format!("could not listen on port {port}: {error}"));
-    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = listen::on_all(port).await.map_err(failed)?;
     let addr = listener.local_addr().map_err(failed)?;
     tracing::info!(%addr, "listening for /healthz, /readyz and /metrics");
     let router = Router::new()

@@ -6,7 +6,10 @@ mod health;
 mod keys;
 mod kubernetes;
 mod lead;
+#[path = "../../listen.rs"]
+mod listen;
 mod options;
+mod pods;
 
 use std::error::Error;
 use std::fmt;
@@ -19,9 +22,9 @@ use relay_core::SystemClock;
 use relay_reconcile::keys::KeySecrets;
 use relay_reconcile::leader::Candidate;
 use relay_reconcile::telemetry::{Events, Metrics};
-use relay_reconcile::tenant::{Network, Policies};
+use relay_reconcile::tenant::Network;
 use relay_reconcile::{
-    ClusterSecrets, Context, Environment, Registry, Settings, Telemetry, requirements,
+    ClusterSecrets, Context, Environment, Registries, Settings, Telemetry, requirements,
 };
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -152,7 +155,7 @@ async fn prepare_and_lead(
         signer,
         sealer,
         secrets: Arc::new(ClusterSecrets::new(cluster.client.clone())),
-        images: Some(Arc::new(Registry::default())),
+        images: Some(Arc::new(Registries::new(options.pods.registries()))),
         clock: Arc::new(SystemClock),
         telemetry: Telemetry { events, ..telemetry },
     };
@@ -182,11 +185,12 @@ fn settings(options: &Options, namespace: &str) -> Settings {
         Some(_) => Environment::Other,
     };
     let url = options.metadata_api_url.0.clone();
-    let mut policies = Policies::installed_in(namespace);
+    let mut policies = options.pods.policies(namespace);
     if options.is_standalone() {
         policies.network = Network::Open;
     }
-    let own = || format!("http://relay-metadata-api.{namespace}.svc.cluster.local");
+    let place = &policies.metadata_api.namespace;
+    let own = || format!("http://relay-metadata-api.{place}.svc.cluster.local");
     Settings {
         metadata_api_url: url.unwrap_or_else(own),
         runtime_tools_image: options

@@ -7,6 +7,7 @@ use clap::{Parser, ValueEnum};
 use jiff::SignedDuration;
 
 use crate::admission::options::AdmissionOptions;
+use crate::pods::PodOptions;
 
 const EXAMPLES: &str = "\
 Each option can be given in the environment; an empty variable counts as none. By environment only:
@@ -71,7 +72,7 @@ pub(crate) struct Options {
     pub(crate) kube_calls_per_second: Given<u32>,
 
     /// The address of the metadata API for steps [default: that of the Service relay-metadata-api
-    /// in the operator's namespace]
+    /// in its namespace]
     #[arg(long, value_name = "URL", env = "RELAY_OPERATOR_METADATA_API_URL")]
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) metadata_api_url: Given<String>,
@@ -143,6 +144,9 @@ pub(crate) struct Options {
 
     #[command(flatten)]
     pub(crate) admission: AdmissionOptions,
+
+    #[command(flatten)]
+    pub(crate) pods: PodOptions,
 }
 
 impl Options {

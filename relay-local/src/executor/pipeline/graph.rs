@@ -259,7 +259,7 @@ mod tests {
     }
 
     fn graph(tasks: Vec<PipelineTask>) -> Result<Graph, GraphError> {
-        Graph::new(&PipelineSpec { tasks })
+        Graph::new(&PipelineSpec { tasks, ..PipelineSpec::default() })
     }
 
     #[test]

@@ -130,7 +130,7 @@ mod tests {
             on_error: fate.starts_with('~').then(|| "continue".to_owned()),
             ..PipelineTask::default()
         });
-        let spec = PipelineSpec { tasks: tasks.collect() };
+        let spec = PipelineSpec { tasks: tasks.collect(), ..PipelineSpec::default() };
         let mut schedule = Schedule::new(Graph::new(&spec).unwrap());
         for index in schedule.choose() {
             let child = ChildReference { name: format!("r-t{index}"), ..Default::default() };

@@ -53,7 +53,7 @@ impl<'a> Job<'a> {
         Ok(Self {
             invocation: invocation(container, images)?,
             variables: variables.collect::<Result<_, _>>()?,
-            mounts: mounts(container, &task.volumes)?,
+            mounts: mounts(container, task)?,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Component, Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{ConfigMap, ConfigMapVolumeSource, Volume};
-use relay_model::tekton::TaskStep;
+use relay_model::tekton::{TaskSpec, TaskStep};
 use relay_tools::entrypoint::TOOLS_DIR;
 
 /// A volume and where the container sees it.
@@ -159,11 +159,17 @@ impl Mount<'_> {
 /// What a container mounts.
 pub(super) fn mounts<'a>(
     container: &'a TaskStep,
-    volumes: &'a [Volume],
+    task: &'a TaskSpec,
 ) -> Result<Vec<Mount<'a>>, MountError> {
+    // Of workspaces only that one is made.
+    let workspaces = task.workspaces.iter().filter_map(|workspace| {
+        let path = Path::new(workspace.mount_path.as_ref()?);
+        let source = (path == Path::new(TOOLS_DIR)).then_some(Source::Tools)?;
+        Some(Ok(Mount { path, volume: &workspace.name, source }))
+    });
     let mounts = container.volume_mounts.iter().map(|mount| {
         let path = Path::new(&mount.mount_path);
-        let volume = volumes.iter().find(|volume| volume.name == mount.name);
+        let volume = task.volumes.iter().find(|volume| volume.name == mount.name);
         let undeclared = || MountError::Undeclared(mount.name.clone());
         if Path::new(&mount.name).components().count() != 1 || mount.name.starts_with('.') {
             return Err(MountError::Path(mount.name.clone()));
@@ -177,7 +183,7 @@ pub(super) fn mounts<'a>(
         };
         Ok(Mount { path, volume: &mount.name, source })
     });
-    mounts.collect()
+    workspaces.chain(mounts).collect()
 }
 
 #[cfg(test)]
@@ -190,21 +196,21 @@ mod tests {
         let container: TaskStep = serde_json::from_value(json!({
             "name": "step",
             "volumeMounts": [
-                {"name": "relay-tools", "mountPath": "/var/lib/puppet/relay"},
                 {"name": "config", "mountPath": "/var/run/config"},
                 {"name": "scratch", "mountPath": "/var/run/config/scratch"},
             ],
         }))
         .unwrap();
-        let volumes: Vec<Volume> = serde_json::from_value(json!([
-            {"name": "relay-tools", "emptyDir": {}},
+        let volumes = json!([
             {"name": "config", "configMap": {
                 "name": "m", "items": [{"key": "k", "path": "dir/script", "mode": 0o755}],
             }},
             {"name": "scratch", "emptyDir": {}},
-        ]))
-        .unwrap();
-        let mounts = mounts(&container, &volumes).unwrap();
+        ]);
+        let workspaces = json!([{"name": "tools", "mountPath": "/var/lib/puppet/relay"}]);
+        let task = json!({"volumes": volumes, "workspaces": workspaces});
+        let task: TaskSpec = serde_json::from_value(task).unwrap();
+        let mounts = mounts(&container, &task).unwrap();
         let directory = Directory::new("/steps/r-t".into());
         for (path, expected) in [
             ("/var/run/config/dir/script", "/steps/r-t/volume-config/dir/script"),

@@ -41,7 +41,8 @@ fn task(line: &str) -> PipelineTask {
 /// started in each wave and what was skipped.
 fn play(lines: &[&str], fates: &[(&str, &str)]) -> (Schedule, String, BTreeMap<String, Skip>) {
     let tasks = lines.iter().map(|line| task(line)).collect();
-    let mut schedule = Schedule::new(Graph::new(&PipelineSpec { tasks }).unwrap());
+    let mut schedule =
+        Schedule::new(Graph::new(&PipelineSpec { tasks, ..PipelineSpec::default() }).unwrap());
     let mut waves = Vec::new();
     loop {
         let wave = schedule.choose();
@@ -173,7 +174,8 @@ fn a_stopping_pipeline_waits_for_what_runs() {
 fn children_from_before_a_restart_are_taken_over() {
     let lines = ["a", "b < a", "c < b", "d < a"];
     let tasks = lines.iter().map(|line| task(line)).collect();
-    let mut schedule = Schedule::new(Graph::new(&PipelineSpec { tasks }).unwrap());
+    let mut schedule =
+        Schedule::new(Graph::new(&PipelineSpec { tasks, ..PipelineSpec::default() }).unwrap());
     // In the order of a list, which is that of names, not of time.
     assert!(schedule.started(1, ChildReference::default()));
     assert!(schedule.ended(0, ChildReference::default(), Outcome::default()));

@@ -161,6 +161,7 @@ impl Engine {
                 policies: None,
                 // The executor reads what is embedded, and nothing here has etcd's limits.
                 max_embedded: usize::MAX,
+                empty_specs: true,
                 ..Settings::default()
             },
             signer: Arc::clone(&key) as _,

@@ -112,6 +112,9 @@ pub struct Settings {
     /// The most bytes of a pipeline that are put into its PipelineRun; what is larger has a Task for
     /// each step. Tekton copies the one into its status, and etcd takes 1.5 MiB.
     pub max_embedded: usize,
+    /// Whether a step without a spec gets an empty one. Without one it is told that there is none,
+    /// and older programs ask again for minutes.
+    pub empty_specs: bool,
     /// How long a run may take; for ever where nothing is said.
     pub timeout: Option<SignedDuration>,
     /// How long a step may take; for ever where nothing is said.
@@ -138,6 +141,7 @@ impl Default for Settings {
             ephemeral_storage: Some("20Gi".to_owned()),
             environment: Environment::Development,
             max_embedded: 256 << 10,
+            empty_specs: false,
             timeout: None,
             step_timeout: None,
             approval_timeout: SignedDuration::from_hours(1),

@@ -77,3 +77,10 @@ fn an_output_may_have_a_slash_in_its_name() {
     assert_eq!(ran.log("set"), ["Successfully set output for \"a/b\"."]);
     assert_eq!((ran.log("get"), ran.code), (vec!["x y"], 0));
 }
+
+/// Nothing is asked for again and again that will never be there.
+#[test]
+fn a_step_without_a_spec_reads_an_empty_one() {
+    let ran = events_of("steps:\n- {name: get, image: x, input: [ni get]}\n");
+    assert_eq!((ran.log("get"), ran.code), (vec!["{}"], 0));
+}

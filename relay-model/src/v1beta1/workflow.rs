@@ -42,20 +42,11 @@ pub struct Parameter {
     pub default: Option<Value>,
 }
 
-/// Segments between slashes, none of them empty, `.` or `..`, and no control characters.
-const STEP_NAME: &str = concat!(
-    r"^([^/.\x00-\x1F\x7F-\x9F]|\.[^/.\x00-\x1F\x7F-\x9F]|\.\.[^/\x00-\x1F\x7F-\x9F])",
-    r"[^/\x00-\x1F\x7F-\x9F]*",
-    r"(/([^/.\x00-\x1F\x7F-\x9F]|\.[^/.\x00-\x1F\x7F-\x9F]|\.\.[^/\x00-\x1F\x7F-\x9F])",
-    r"[^/\x00-\x1F\x7F-\x9F]*)*$"
-);
-
 /// A step of a workflow.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
     /// Its name, unique in the workflow.
-    #[schemars(regex(pattern = STEP_NAME))]
     pub name: String,
     /// What it runs.
     #[serde(flatten)]

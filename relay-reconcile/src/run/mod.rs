@@ -25,6 +25,10 @@
 //!
 //! A PipelineRun that is deleted under an unfinished run is not made again: steps would run twice.
 //!
+//! A tenant takes the rights in its runs' namespace with it. A run that is deleted after that is let
+//! go: its objects go with the namespace that was made for the tenant, or, in the run's own
+//! namespace, with the run, which owns `RUN-immutable` there.
+//!
 //! # Errors
 //!
 //! Failed calls are tried again with back-off. What cannot succeed by trying again, such as a

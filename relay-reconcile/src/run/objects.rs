@@ -120,6 +120,7 @@ pub(super) fn immutable(
     run: &Run,
     snapshot: &Snapshot,
     names: &Names,
+    settings: &Settings,
 ) -> Result<ConfigMap, StoreError> {
     let mut data = BTreeMap::new();
     for (name, value) in &snapshot.parameters {
@@ -130,7 +131,7 @@ pub(super) fn immutable(
         let object = |map: &BTreeMap<String, Value>| {
             Value::map(map.iter().map(|(key, value)| (key.as_str(), value.clone()))).to_json()
         };
-        if !step.container.spec.is_empty() {
+        if settings.empty_specs || !step.container.spec.is_empty() {
             data.insert(key::spec(action), object(&step.container.spec));
         }
         data.insert(key::environment(action), object(&step.container.env));

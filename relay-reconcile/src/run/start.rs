@@ -112,7 +112,7 @@ impl Start<'_> {
         };
         let sink = self.sink(&tenant).await?;
         let names = Names::new(run, &namespace);
-        let immutable = match objects::immutable(run, &snapshot, &names) {
+        let immutable = match objects::immutable(run, &snapshot, &names, &context.settings) {
             Ok(immutable) => immutable,
             Err(error) => return Ok(self.failed("InvalidRun", &error.to_string())),
         };

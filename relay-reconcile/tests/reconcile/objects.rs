@@ -77,7 +77,7 @@ async fn steps_are_given_the_authority_of_the_metadata_api() {
         let mut variables = steps[step].env.iter();
         variables.find(|variable| variable.name == "METADATA_API_CA")?.value.as_deref()
     };
-    assert_eq!((given(0), given(1)), (None, Some("PEM")));
+    assert_eq!((given(0), given(1)), (Some("PEM"), Some("PEM")), "both have the same environment");
 }
 
 #[tokio::test]

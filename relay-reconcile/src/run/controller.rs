@@ -14,12 +14,12 @@ use kube::runtime::watcher::Event;
 use kube::runtime::{Controller, WatchStreamExt as _, watcher};
 use kube::{Api, Resource, ResourceExt as _};
 use relay_model::annotation;
-use relay_model::tekton::{CustomRun, PipelineRunStatus};
+use relay_model::tekton::{CustomRun, CustomRunSpec, PipelineRun, TaskRun};
 use relay_model::v1beta1::{Run, RunStatus, Tenant, Workflow};
 use tracing::{Instrument as _, info_span};
 
 use super::intake::take_in;
-use super::observe::{PipelineView, PipelineViewSpec, TaskView};
+use super::observe::{PipelineView, TaskView};
 use super::reconcile::{Reconciler, reconcile};
 use crate::dependency::DependencyOf;
 use crate::unread::Unread;
@@ -43,22 +43,34 @@ pub async fn controller(
     let all = || watcher::Config::default().page_size(PAGE);
 
     let mut news = News::default();
-    let pipeline_runs = watcher(Api::<PipelineView>::all(client.clone()), ours())
+    let pipeline_runs = watcher(Api::<Unread<PipelineRun>>::all(client.clone()), ours())
         .default_backoff()
+        .try_filter_map(|event| {
+            let event = unread::read_or_skip(event, PipelineView::read, PipelineView::bare);
+            future::ready(Ok(event))
+        })
         .modify(|object| trim::to_links(&mut object.metadata))
         .reflect(pipeline_runs)
         .map_ok(move |event| stream::iter(news.of(event).into_iter().map(Ok)))
         .try_flatten();
     let index = Arc::clone(&reconciler);
-    let task_runs = watcher(Api::<TaskView>::all(client.clone()), ours())
+    let task_runs = watcher(Api::<Unread<TaskRun>>::all(client.clone()), ours())
         .default_backoff()
+        .try_filter_map(|event| {
+            let event = unread::read_or_skip(event, TaskView::read, TaskView::bare);
+            future::ready(Ok(event))
+        })
         .modify(|object| trim::to_links(&mut object.metadata))
         .map_ok(move |event| stream::iter(index.task(event).into_iter().map(Ok)))
         .try_flatten();
     let index = Arc::clone(&reconciler);
     let gates = watcher(Api::<Unread<CustomRun>>::all(client.clone()), ours())
         .default_backoff()
-        .try_filter_map(|event| future::ready(Ok(unread::read(event, gate))))
+        .try_filter_map(|event| {
+            let bare =
+                |metadata| CustomRun { metadata, ..CustomRun::new("", CustomRunSpec::default()) };
+            future::ready(Ok(unread::read_or_skip(event, gate, bare)))
+        })
         .modify(|object| trim::to_links(&mut object.metadata))
         .map_ok(move |event| stream::iter(index.gate(event).into_iter().map(Ok)))
         .try_flatten();
@@ -187,26 +199,21 @@ impl News {
 /// As much of a PipelineRun that is gone as tells whose it was.
 fn vanished(reference: &ObjectRef<PipelineView>, seen: Seen) -> PipelineView {
     let link = seen.link.map(|link| (annotation::DEPENDENCY_OF.to_owned(), link));
-    PipelineView {
-        metadata: ObjectMeta {
-            name: Some(reference.name.clone()),
-            namespace: reference.namespace.clone(),
-            annotations: Some(link.into_iter().collect()),
-            ..ObjectMeta::default()
-        },
-        spec: PipelineViewSpec::default(),
-        status: PipelineRunStatus::default(),
-    }
+    PipelineView::bare(ObjectMeta {
+        name: Some(reference.name.clone()),
+        namespace: reference.namespace.clone(),
+        annotations: Some(link.into_iter().collect()),
+        ..ObjectMeta::default()
+    })
 }
 
 pub(super) fn run_of<K: Resource>(object: &K) -> Option<ObjectRef<Run>> {
     DependencyOf::of(object.meta())?.object_ref()
 }
 
-/// A gate, if it is one that was made here.
-fn gate(gate: Unread<CustomRun>) -> Option<CustomRun> {
-    let (spec, status) = (gate.spec().ok()?, gate.status().ok()?);
-    Some(CustomRun { metadata: gate.metadata, spec, status })
+fn gate(gate: Unread<CustomRun>) -> serde_json::Result<CustomRun> {
+    let (spec, status) = (gate.spec()?, gate.status()?);
+    Ok(CustomRun { metadata: gate.metadata, spec, status })
 }
 
 /// What all reconciles share.

@@ -42,13 +42,14 @@ struct Refused {
 /// What a watch tells, with the run read. One that cannot be read is told so, and left alone.
 pub(super) async fn take_in(context: &Context, event: Event<Unread<Run>>) -> Option<Event<Run>> {
     let mut refused = None;
-    let event = unread::read(event, |run| match read(&run) {
+    let read = |run| match read(&run) {
         Ok(run) => Some(run),
         Err(wrong) => {
             refused = Some(wrong);
             None
         }
-    });
+    };
+    let event = unread::read_or_bare(event, read, |metadata| Run { metadata, ..Run::default() });
     if let Some(refused) = refused {
         refuse(context, &refused).await;
     }

@@ -21,6 +21,7 @@ use super::progress::{self, Progress};
 use super::reconcile::{Reconciler, Running};
 use super::snapshot::{PlannedStep, Snapshot};
 use crate::read::read;
+use crate::unread::Unread;
 use crate::{Context, Error};
 
 /// What is looked at of a PipelineRun. The graph in it is large and does not change: it is not kept.
@@ -44,16 +45,25 @@ pub(super) struct PipelineViewSpec {
 }
 
 /// What is looked at of a TaskRun: what it was told to do is left out.
-#[derive(Clone, Debug, Resource, Serialize, Deserialize)]
+#[derive(Clone, Debug, Resource, Deserialize)]
 #[resource(inherit = TaskRun)]
 pub(super) struct TaskView {
-    #[serde(deserialize_with = "crate::unread::metadata")]
     pub(super) metadata: ObjectMeta,
-    #[serde(default)]
     pub(super) status: TaskRunStatus,
 }
 
 impl PipelineView {
+    /// Takes what is looked at from an object as it came.
+    pub(super) fn read(object: Unread<PipelineRun>) -> serde_json::Result<Self> {
+        let (spec, status) = (object.spec()?, object.status()?.unwrap_or_default());
+        Ok(Self { metadata: object.metadata, spec, status })
+    }
+
+    /// As much as tells which one it is, and whose.
+    pub(super) fn bare(metadata: ObjectMeta) -> Self {
+        Self { metadata, spec: PipelineViewSpec::default(), status: PipelineRunStatus::default() }
+    }
+
     /// What a change has to touch for its run to be looked at.
     pub(super) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
@@ -62,6 +72,19 @@ impl PipelineView {
         self.spec.status.hash(&mut hasher);
         self.metadata.deletion_timestamp.is_some().hash(&mut hasher);
         hasher.finish()
+    }
+}
+
+impl TaskView {
+    /// Takes what is looked at from an object as it came.
+    pub(super) fn read(object: Unread<TaskRun>) -> serde_json::Result<Self> {
+        let status = object.status()?.unwrap_or_default();
+        Ok(Self { metadata: object.metadata, status })
+    }
+
+    /// As much as tells which one it is, and whose.
+    pub(super) fn bare(metadata: ObjectMeta) -> Self {
+        Self { metadata, status: TaskRunStatus::default() }
     }
 }
 
@@ -161,8 +184,8 @@ pub(super) async fn watched(
     };
     Ok(Some(Watched {
         pipeline_run,
-        tasks: reconciler.task_runs.of(&names.namespace, &names.pipeline_run),
-        gates: reconciler.gates.of(&names.namespace, &names.pipeline_run),
+        tasks: reconciler.task_runs.of(names),
+        gates: reconciler.gates.of(names),
     }))
 }
 
@@ -216,12 +239,13 @@ async fn lost(
         let client = context.client.clone();
         let found = if child.kind == "TaskRun" {
             let api: Api<TaskRun> = Api::namespaced(client, namespace);
-            read(|| api.get_metadata_opt(&child.name)).await.map(|found| found.is_some())
+            read(|| api.get_metadata_opt(&child.name)).await.map(|found| found.map(|k| k.metadata))
         } else {
             let api: Api<CustomRun> = Api::namespaced(client, namespace);
-            read(|| api.get_metadata_opt(&child.name)).await.map(|found| found.is_some())
+            read(|| api.get_metadata_opt(&child.name)).await.map(|found| found.map(|k| k.metadata))
         };
-        if !found.map_err(Error::api("read", what))? {
+        let found = found.map_err(Error::api("read", what))?;
+        if !found.is_some_and(|metadata| names.are_of(&metadata)) {
             lost.insert(task.clone());
         }
     }
@@ -235,12 +259,14 @@ async fn pipeline_run(
     names: &Names,
 ) -> Result<Option<Arc<PipelineView>>, Error> {
     let reference = ObjectRef::new(&names.pipeline_run).within(&names.namespace);
-    if let Some(seen) = reconciler.pipeline_runs.get(&reference) {
+    // One that an earlier run of this name left may still be shown.
+    let seen = reconciler.pipeline_runs.get(&reference);
+    if let Some(seen) = seen.filter(|seen| names.are_of(&seen.metadata)) {
         return Ok(Some(seen));
     }
     let api: Api<PipelineView> = Api::namespaced(context.client.clone(), &names.namespace);
     let what = format!("PipelineRun {}/{}", names.namespace, names.pipeline_run);
     let found =
         read(|| api.get_opt(&names.pipeline_run)).await.map_err(Error::api("read", what))?;
-    Ok(found.map(Arc::new))
+    Ok(found.filter(|found| names.are_of(&found.metadata)).map(Arc::new))
 }

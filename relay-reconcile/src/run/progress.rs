@@ -13,6 +13,8 @@ use relay_model::v1beta1::{self, ConditionStatus};
 use super::observe::World;
 use super::snapshot::PlannedStep;
 
+/// The container of a task that is the step's.
+const STEP_CONTAINER: &str = "step";
 const RUN_TIMED_OUT: &str = "the run exceeded its time";
 
 /// How far a step has got.
@@ -181,7 +183,9 @@ fn of_task(status: &TaskRunStatus, reported: StepStatus, now: Timestamp) -> Prog
         return Progress { status: reported, ended: None };
     };
     let time = |time: &Option<Time>| time.as_ref().map_or(now, |Time(time)| *time);
-    let terminated = status.steps.iter().find_map(|step| step.terminated.as_ref());
+    // Beside the step's own container there is the one that brings the tools.
+    let own = status.steps.iter().find(|container| container.name == STEP_CONTAINER);
+    let terminated = own.and_then(|container| container.terminated.as_ref());
     let succeeded = condition.status == ConditionStatus::True;
     // What the step reported wins; what it did not, because it never ran or was cut off, is read
     // from its task.

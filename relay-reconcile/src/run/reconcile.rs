@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use kube::api::ObjectMeta;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt as _};
 use relay_model::annotation;
-use relay_model::tekton::CustomRun;
+use relay_model::tekton::{CustomRun, TaskRun};
 use relay_model::v1beta1::{Run, RunStatus};
 use tokio::sync::OnceCell;
 
@@ -20,12 +21,13 @@ use super::controller::run_of;
 use super::gate::{self, Verdict};
 use super::objects::{self, Names};
 use super::observe::{self, PipelineView, TaskView, Watched, World};
+use super::report::PIPELINE_RUN_LOST;
 use super::snapshot::Snapshot;
-use super::start::{Started, names_of, start};
+use super::start::{Started, start};
 use super::{apply, plan, report};
 use crate::image::Lookups;
 use crate::requeue::Failures;
-use crate::{Context, Error};
+use crate::{Context, DependencyOf, Error};
 
 /// What one operator keeps about runs between reconciles. All of it can be found again.
 #[derive(Debug)]
@@ -98,7 +100,7 @@ pub async fn reconcile(
     let uid = run.uid().ok_or(Error::Incomplete("Run"))?;
     if run.metadata.deletion_timestamp.is_some() {
         reconciler.forget(&uid);
-        return delete(context, &run).await;
+        return delete(context, &run, reconciler).await;
     }
     if run.status.as_ref().is_some_and(report::is_final) {
         reconciler.forget(&uid);
@@ -106,7 +108,7 @@ pub async fn reconcile(
     }
     let running = match reconciler.running(&uid) {
         Some(running) => running,
-        None => match start(context, &run, &reconciler.images).await? {
+        None => match start(context, &run, reconciler).await? {
             Started::Running(names, snapshot) => Running {
                 names,
                 snapshot,
@@ -131,7 +133,7 @@ pub async fn reconcile(
     let Some(watched) = observe::watched(context, reconciler, &running.names).await? else {
         let message = "the PipelineRun was deleted before the run had ended";
         let now = context.clock.now();
-        let status = report::ended(&run, &running.status, false, "PipelineRunLost", message, now);
+        let status = report::ended(&run, &running.status, false, PIPELINE_RUN_LOST, message, now);
         write_if_changed(context, &run, &status).await?;
         return Ok(Action::await_change());
     };
@@ -274,6 +276,31 @@ impl Reconciler {
         self.listed.get_or_init(listed).await;
     }
 
+    /// What the objects of a run that has been taken up are called. Where somebody removed the note
+    /// that says where they are, its PipelineRun tells.
+    pub(super) fn names_of(&self, run: &Run) -> Result<Names, Error> {
+        let noted = run.annotations().get(annotation::TARGET_NAMESPACE).cloned();
+        let seen = || {
+            let own = DependencyOf::new(run);
+            let ours =
+                |seen: &PipelineView| DependencyOf::of(&seen.metadata).as_ref() == Some(&own);
+            self.pipeline_runs.find(ours)?.namespace()
+        };
+        let namespace = noted.or_else(seen).or_else(|| run.namespace());
+        Ok(Names::new(run, &namespace.ok_or(Error::Incomplete("Run"))?))
+    }
+
+    /// What an earlier run of the same name left and what has not gone yet.
+    pub(super) fn left_over(&self, names: &Names) -> Option<String> {
+        let of = |kind, metadata: &ObjectMeta| {
+            format!("{kind} {}/{}", names.namespace, metadata.name.as_deref().unwrap_or_default())
+        };
+        let task = self.task_runs.left_over(names);
+        let task = task.map(|task| of(TaskRun::kind(&()), &task.metadata));
+        let gate = || self.gates.left_over(names);
+        task.or_else(|| gate().map(|gate| of(CustomRun::kind(&()), &gate.metadata)))
+    }
+
     fn running(&self, uid: &str) -> Option<Running> {
         lock(&self.running).get(uid).cloned()
     }
@@ -291,9 +318,9 @@ async fn write_if_changed(context: &Context, run: &Run, status: &RunStatus) -> R
     apply::write_status(context, run, status).await
 }
 
-async fn delete(context: &Context, run: &Run) -> Result<Action, Error> {
+async fn delete(context: &Context, run: &Run, reconciler: &Reconciler) -> Result<Action, Error> {
     if run.finalizers().iter().any(|known| known == annotation::RUN_FINALIZER) {
-        if let Ok(names) = names_of(run) {
+        if let Ok(names) = reconciler.names_of(run) {
             apply::delete_objects(context, run, &names).await?;
         }
         apply::release(context, run).await?;

@@ -21,6 +21,8 @@ use super::snapshot::PlannedStep;
 const MAX_OUTPUT: usize = 32 << 10;
 const MAX_OUTPUTS: usize = 512 << 10;
 
+/// The reason of a run whose PipelineRun went before its steps had ended.
+pub(super) const PIPELINE_RUN_LOST: &str = "PipelineRunLost";
 /// The reason of `Completed` while an answer is waited for.
 const WAITING_FOR_APPROVAL: &str = "WaitingForApproval";
 

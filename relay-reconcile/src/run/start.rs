@@ -21,11 +21,11 @@ use super::apply::{self, Made};
 use super::objects::{self, Limits, Names};
 use super::pipeline::{self, Given};
 use super::program::Programs;
+use super::reconcile::Reconciler;
 use super::report;
 use super::snapshot::{Snapshot, StoredWorkflow};
 use super::token;
 use crate::error::is_invalid;
-use crate::image::Lookups;
 use crate::read::read;
 use crate::tenant::sink::{self, Sink};
 use crate::tenant::step_account;
@@ -49,7 +49,7 @@ const RETRY: Duration = Duration::from_secs(5);
 struct Start<'a> {
     context: &'a Context,
     run: &'a Run,
-    lookups: &'a Arc<Lookups>,
+    reconciler: &'a Reconciler,
     now: Timestamp,
 }
 
@@ -57,9 +57,9 @@ struct Start<'a> {
 pub(super) async fn start(
     context: &Context,
     run: &Run,
-    lookups: &Arc<Lookups>,
+    reconciler: &Reconciler,
 ) -> Result<Started, Error> {
-    Start { context, run, lookups, now: context.clock.now() }.go().await
+    Start { context, run, reconciler, now: context.clock.now() }.go().await
 }
 
 impl Start<'_> {
@@ -82,10 +82,20 @@ impl Start<'_> {
 
     async fn go(&self) -> Result<Started, Error> {
         let Self { context, run, .. } = self;
-        if run.annotations().contains_key(annotation::TARGET_NAMESPACE) {
-            let names = names_of(run)?;
+        let has_begun = run.status.as_ref().is_some_and(|status| status.start_time.is_some());
+        if has_begun || run.annotations().contains_key(annotation::TARGET_NAMESPACE) {
+            let names = self.reconciler.names_of(run)?;
             if let Some((owner, snapshot)) = stored_snapshot(context, run, &names).await? {
                 return self.take_up(names, Arc::new(snapshot), owner).await;
+            }
+            // What was deleted is not made again: steps would run twice.
+            if has_begun {
+                let message = format!(
+                    "ConfigMap {}/{}, with all that belongs to the run, was deleted before the \
+                     run had ended",
+                    names.namespace, names.immutable
+                );
+                return Ok(self.failed(report::PIPELINE_RUN_LOST, &message));
             }
         }
         let run_namespace = run.namespace().ok_or(Error::Incomplete("Run"))?;
@@ -187,6 +197,10 @@ impl Start<'_> {
             let message = format!("there is no namespace {:?}", names.namespace);
             return Ok(self.waiting("NamespaceNotFound", &message, RETRY));
         };
+        // Tekton would take a TaskRun of that name for one of this run.
+        if let Some(object) = self.reconciler.left_over(&names) {
+            return Err(Error::LeftOver { object });
+        }
         let programs = match self.programs(&snapshot, &names.namespace) {
             Ok(programs) => programs,
             Err(asked) => {
@@ -291,7 +305,7 @@ impl Start<'_> {
                 continue;
             }
             let place = (namespace, account.as_str());
-            match self.lookups.find(self.context, inspector, place, image, &run) {
+            match self.reconciler.images.find(self.context, inspector, place, image, &run) {
                 Some(found) => drop(programs.insert(image.clone(), found)),
                 None if asked.contains(image) => {}
                 None => asked.push(image.clone()),
@@ -362,12 +376,4 @@ fn read_snapshot(map: &ConfigMap, run: &Run) -> Option<Snapshot> {
         })
         .collect();
     Some(snapshot)
-}
-
-/// The names of the objects of a run that has been taken up.
-pub(super) fn names_of(run: &Run) -> Result<Names, Error> {
-    let namespace = run.annotations().get(annotation::TARGET_NAMESPACE);
-    let namespace = namespace.cloned().or_else(|| run.namespace());
-    let namespace = namespace.ok_or(Error::Incomplete("Run"))?;
-    Ok(Names::new(run, &namespace))
 }

@@ -29,6 +29,9 @@ use crate::{Context, Error, Telemetry, telemetry, trim, unread};
 const PAGE: u32 = 100;
 /// How long one stays with a run after the last thing that happened to it.
 const PATIENCE: Duration = Duration::from_millis(5);
+/// After this time a reconcile is given up and tried again later: a call that never ends must not
+/// hold one of the workers for good.
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Works on all runs until `stopped` is done, finishing what is being worked on.
 pub async fn controller(
@@ -79,6 +82,7 @@ pub async fn controller(
 
     let (runs, writer) = reflector::store();
     let (known, told) = (runs.clone(), telemetry.clone());
+    let (there, noted) = (runs.clone(), Arc::clone(&reconciler));
     let taken_by = Arc::clone(&context);
     let changes = watcher(context.custom_resources::<Unread<Run>>(), all())
         .default_backoff()
@@ -88,6 +92,7 @@ pub async fn controller(
         })
         .inspect_ok(move |event| tell(event, &known, &told))
         .reflect(writer)
+        .inspect_ok(move |event| forget_gone(event, &noted, &there))
         .applied_objects();
     let _counted = telemetry.metrics.watch_runs(runs.clone());
     let woken = stream::iter(reconciler.images.woken()).flatten();
@@ -143,6 +148,19 @@ fn tell(event: &Event<Run>, known: &Store<Run>, telemetry: &Telemetry) {
         && let Some(news) = telemetry::of_run(before, status)
     {
         telemetry.tell(run, news);
+    }
+}
+
+/// Forgets what is noted of runs that are gone. Most are forgotten when their finalizer is taken away;
+/// some never had one, or were deleted while nobody watched.
+fn forget_gone(event: &Event<Run>, reconciler: &Reconciler, runs: &Store<Run>) {
+    match event {
+        Event::Delete(run) => reconciler.forget(run.metadata.uid.as_deref().unwrap_or_default()),
+        Event::InitDone => {
+            let there: HashSet<_> = runs.state().iter().filter_map(|run| run.uid()).collect();
+            reconciler.keep(|uid| there.contains(uid));
+        }
+        _ => {}
     }
 }
 
@@ -223,16 +241,32 @@ struct Shared {
     runs: Store<Run>,
 }
 
+impl Shared {
+    fn is_there(&self, run: &Run) -> bool {
+        let found = self.runs.get(&ObjectRef::from_obj(run));
+        found.is_some_and(|found| found.metadata.uid == run.metadata.uid)
+    }
+}
+
 /// Works on a run, and goes on as long as something happens to it.
 async fn work(mut run: Arc<Run>, shared: &Shared) -> Result<Action, Error> {
     let Shared { context, reconciler, runs } = shared;
     reconciler.ready().await;
-    let uid = run.uid().unwrap_or_default();
     let reference = ObjectRef::from_obj(&*run);
     let listener = reconciler.bells.listen(reference.clone());
     loop {
+        let uid = run.uid().unwrap_or_default();
         let worked = Box::pin(reconcile(Arc::clone(&run), context, reconciler));
-        let action = match context.telemetry.reconcile("run", worked).await {
+        let worked = async {
+            let worked = tokio::time::timeout(DEADLINE, worked).await;
+            worked.unwrap_or(Err(Error::TooLong(DEADLINE)))
+        };
+        let worked = context.telemetry.reconcile("run", worked).await;
+        if !shared.is_there(&run) {
+            // It went while it was worked on.
+            reconciler.forget(&uid);
+        }
+        let action = match worked {
             Ok(action) => action,
             Err(error) => {
                 reconciler.tell(&run, context, &error).await;
@@ -251,6 +285,9 @@ async fn work(mut run: Arc<Run>, shared: &Shared) -> Result<Action, Error> {
 }
 
 fn failed(run: &Run, error: &Error, shared: &Shared) -> Action {
+    if !shared.is_there(run) {
+        return Action::await_change();
+    }
     let uid = run.uid().unwrap_or_default();
     let (action, times) = shared.reconciler.failures.failed(&uid, shared.context.clock.now());
     shared.context.telemetry.failed(run, times, error);
@@ -287,5 +324,33 @@ mod tests {
         assert_eq!(told(Event::InitApply(pipeline("b"))), [""; 0]);
         assert_eq!(told(Event::InitDone), ["run-of-a"]);
         assert_eq!(told(Event::Delete(pipeline("b"))), ["run-of-b"]);
+    }
+
+    #[test]
+    fn what_is_noted_of_runs_goes_with_them() {
+        let run = |name: &str| {
+            let mut run = Run { metadata: ObjectMeta::default(), ..Run::default() };
+            (run.metadata.name, run.metadata.uid) = (Some(name.into()), Some(name.into()));
+            run
+        };
+        let (runs, mut writer) = reflector::store();
+        let reconciler = Reconciler::default();
+        let noted = || ["a", "b", "c"].map(|uid| reconciler.failures.count(uid));
+        for uid in ["a", "b", "c"] {
+            reconciler.failures.failed(uid, jiff::Timestamp::UNIX_EPOCH);
+        }
+        let mut tell = |event| {
+            writer.apply_watcher_event(&event);
+            forget_gone(&event, &reconciler, &runs);
+        };
+        tell(Event::Apply(run("a")));
+        assert_eq!(noted(), [1, 1, 1]);
+        tell(Event::Delete(run("a")));
+        assert_eq!(noted(), [0, 1, 1]);
+        tell(Event::Init);
+        tell(Event::InitApply(run("b")));
+        assert_eq!(noted(), [0, 1, 1], "a list that is not complete says nothing");
+        tell(Event::InitDone);
+        assert_eq!(noted(), [0, 1, 0]);
     }
 }

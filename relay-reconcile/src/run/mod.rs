@@ -34,6 +34,7 @@ mod apply;
 mod bell;
 mod children;
 mod controller;
+mod cut;
 mod gate;
 mod graph;
 mod intake;
@@ -47,6 +48,7 @@ mod reconcile;
 mod report;
 mod snapshot;
 mod start;
+mod status;
 mod task;
 mod token;
 

@@ -6,11 +6,14 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::ObjectMeta;
+use kube::api::{ListParams, ObjectMeta};
 use kube::runtime::reflector::ObjectRef;
-use kube::{Api, Resource};
+use kube::{Api, Resource, ResourceExt as _};
 use relay_model::knative_condition::Condition;
-use relay_model::tekton::{CustomRun, PipelineRun, PipelineRunStatus, TaskRun, TaskRunStatus};
+use relay_model::tekton::{
+    CustomRun, PIPELINE_RUN_LABEL, PIPELINE_TASK_LABEL, PipelineRun, PipelineRunStatus, TaskRun,
+    TaskRunStatus,
+};
 use relay_model::v1beta1::{ConditionStatus, Run, RunStatus, StepStatus};
 use relay_store::StepRecord;
 use serde::{Deserialize, Serialize};
@@ -127,6 +130,8 @@ pub(super) struct World {
     progress: Vec<OnceLock<Box<Progress>>>,
     /// Children that the PipelineRun tells of and that are not there any more.
     pub(super) lost: BTreeSet<String>,
+    /// Tasks of steps that reported their end, and that certainly have no TaskRun.
+    pub(super) absent: BTreeSet<String>,
     /// What was reported last.
     pub(super) before: Arc<RunStatus>,
     pub(super) now: Timestamp,
@@ -192,12 +197,14 @@ pub(super) async fn watched(
 /// Adds what the mutable ConfigMap says.
 ///
 /// The order matters: what a step wrote before its TaskRun ended has to be seen once the end is,
-/// so this is read after it, and from the API server.
+/// so this is read after it, and from the API server. Only when the run is looked at as a `whole` it
+/// is made certain which TaskRuns are not there.
 pub(super) async fn observe(
     context: &Context,
     run: &Arc<Run>,
     running: &Running,
     watched: Watched,
+    whole: bool,
 ) -> Result<World, Error> {
     let Running { names, snapshot, .. } = running;
     let lost = lost(context, names, &watched).await?;
@@ -205,7 +212,7 @@ pub(super) async fn observe(
     let what = format!("ConfigMap {}/{}", names.namespace, names.mutable);
     let mutable = read(|| maps.get_opt(&names.mutable)).await.map_err(Error::api("read", what))?;
     let steps = snapshot.steps.len();
-    Ok(World {
+    let mut world = World {
         run: Arc::clone(run),
         snapshot: Arc::clone(snapshot),
         watched,
@@ -213,9 +220,50 @@ pub(super) async fn observe(
         records: vec![OnceLock::new(); steps],
         progress: vec![OnceLock::new(); steps],
         lost,
-        before: Arc::clone(&running.status),
+        absent: BTreeSet::new(),
+        before: Arc::clone(&running.written.status),
         now: context.clock.now(),
-    })
+    };
+    if whole {
+        world.absent = absent(context, names, &world).await?;
+    }
+    Ok(world)
+}
+
+/// The tasks of steps that reported their end before a TaskRun was seen, without those of which news
+/// are on the way.
+async fn absent(
+    context: &Context,
+    names: &Names,
+    world: &World,
+) -> Result<BTreeSet<String>, Error> {
+    let mut unseen = BTreeSet::new();
+    if world.watched.is_done() {
+        return Ok(unseen);
+    }
+    for (index, step) in world.snapshot.steps.iter().enumerate() {
+        let Some(task) = step.task.as_ref() else { continue };
+        let reported = || world.record(index)?.status.as_ref();
+        let has_ended =
+            || reported().is_some_and(|status| progress::reported_end(status).is_some());
+        if !world.watched.tasks.contains_key(task.as_str()) && has_ended() {
+            unseen.insert(task.clone());
+        }
+    }
+    if unseen.is_empty() {
+        return Ok(unseen);
+    }
+    let api: Api<TaskRun> = Api::namespaced(context.client.clone(), &names.namespace);
+    let params =
+        ListParams::default().labels(&format!("{PIPELINE_RUN_LABEL}={}", names.pipeline_run));
+    let what = format!("TaskRuns of {}/{}", names.namespace, names.pipeline_run);
+    let found = read(|| api.list_metadata(&params)).await.map_err(Error::api("list", what))?;
+    for there in found.items.iter().filter(|found| names.are_of(&found.metadata)) {
+        if let Some(task) = there.labels().get(PIPELINE_TASK_LABEL) {
+            unseen.remove(task);
+        }
+    }
+    Ok(unseen)
 }
 
 /// The children that a PipelineRun which has ended tells of, and that are not there. That is only

@@ -1,7 +1,7 @@
 //! Beginning a run, or taking up one that another operator began.
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -51,15 +51,21 @@ struct Start<'a> {
     run: &'a Run,
     reconciler: &'a Reconciler,
     now: Timestamp,
+    /// The version of the run after it was written to.
+    version: OnceLock<String>,
 }
 
 /// Makes what is not there yet of a run's objects, or takes up a run that another operator began.
+/// Gives back the version of the run as well, if it was written to.
 pub(super) async fn start(
     context: &Context,
     run: &Run,
     reconciler: &Reconciler,
-) -> Result<Started, Error> {
-    Start { context, run, reconciler, now: context.clock.now() }.go().await
+) -> Result<(Started, Option<String>), Error> {
+    let now = context.clock.now();
+    let start = Start { context, run, reconciler, now, version: OnceLock::new() };
+    let started = start.go().await?;
+    Ok((started, start.version.into_inner()))
 }
 
 impl Start<'_> {
@@ -129,7 +135,9 @@ impl Start<'_> {
             Ok(immutable) => immutable,
             Err(error) => return Ok(self.failed("InvalidRun", &error.to_string())),
         };
-        apply::adopt(context, run, &namespace).await?;
+        if let Some(version) = apply::adopt(context, run, &namespace).await? {
+            self.version.get_or_init(|| version);
+        }
         let owner = match self.make(&immutable, "InvalidRun").await? {
             Ok(owner) => owner,
             Err(stopped) => return Ok(stopped),

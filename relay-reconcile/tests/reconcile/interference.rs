@@ -1,5 +1,6 @@
 //! What others do to the objects of a run, and what an earlier run of its name left.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -7,12 +8,15 @@ use kube::api::{
     ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
 };
 use kube::{Api, Resource, ResourceExt as _};
-use relay_model::tekton::{CustomRun, PIPELINE_RUN_LABEL, PipelineRun, TaskRun};
-use relay_model::v1beta1::{Run, RunStatus};
+use relay_core::{Action, ConditionOutcome, Journal as _, ProcessState, WhenCondition};
+use relay_model::tekton::{CustomRun, PIPELINE_RUN_LABEL, PipelineRun, TaskRun, TaskRunSpec};
+use relay_model::v1beta1::{LogReference, Run, RunStatus};
+use relay_reconcile::run::{Reconciler, reconcile};
+use relay_store::ConfigMapJournal;
 use serde_json::json;
 
 use crate::run::answer;
-use crate::tekton::Tekton;
+use crate::tekton::{Ending, Tekton, data};
 use crate::world::{World, summary};
 
 fn asks(status: &RunStatus) -> bool {
@@ -196,4 +200,292 @@ async fn a_run_is_cancelled_whatever_its_pipeline_run_was_told() {
         let status = world.finish("r", &mut tekton).await;
         assert_eq!(summary(&status).last().unwrap(), "run: False Cancelled", "{told}");
     }
+}
+
+/// Ends a PipelineRun as Tekton does.
+async fn end_pipeline(world: &World, status: &str, reason: &str, child: Option<&str>) {
+    let children: Vec<_> = child
+        .map(|task| json!({"kind": "TaskRun", "name": "r-gone", "pipelineTaskName": task}))
+        .into_iter()
+        .collect();
+    let condition = json!({"type": "Succeeded", "status": status, "reason": reason});
+    let patch = json!({"status": {"conditions": [condition], "childReferences": children}});
+    let api: Api<PipelineRun> = Api::default_namespaced(world.client.clone());
+    api.patch_status("r", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pipeline_run_that_others_end_is_no_success() {
+    for (name, reason, expected) in [
+        (
+            "cancelled",
+            "Cancelled",
+            ["ask: False Cancelled", "do: False Cancelled", "run: False Cancelled"],
+        ),
+        (
+            "timed out",
+            "PipelineRunTimeout",
+            ["ask: False TimedOut", "do: False TimedOut", "run: False TimedOut"],
+        ),
+        (
+            "anything else",
+            "CouldntGetTask",
+            ["ask: False NotStarted", "do: False NotStarted", "run: False PipelineFailed"],
+        ),
+    ] {
+        let (world, mut tekton) = asking().await;
+        end_pipeline(&world, "False", reason, None).await;
+        let status = world.finish("r", &mut tekton).await;
+        assert_eq!(summary(&status), expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_task_run_that_is_lost_is_no_success() {
+    for (name, lost, expected, exit_code) in [
+        ("with a report", None, ["a: False Failed", "run: False StepFailed"], 1),
+        ("without one", Some("x"), ["a: False Lost", "run: False StepFailed"], -1),
+    ] {
+        let mut world = World::running();
+        world.create_tenant("demo").await;
+        world.create_workflow("w", json!([{"name": "a", "image": "i", "command": "c"}])).await;
+        world.create_run("r", "w").await;
+        let mut nobody = Tekton { only: Some("none".to_owned()), ..tekton(&world, lost) };
+        let started = |status: &RunStatus| !status.steps.is_empty();
+        world.until("r", &mut nobody, started).await;
+        world.stop();
+        tekton(&world, lost).advance().await;
+        let tasks: Api<TaskRun> = Api::default_namespaced(world.client.clone());
+        let task = tasks.list(&ListParams::default()).await.unwrap().items.remove(0);
+        let pipeline_task = task.labels()["tekton.dev/pipelineTask"].clone();
+        tasks.delete(&task.name_any(), &DeleteParams::default()).await.unwrap();
+        end_pipeline(&world, "True", "Completed", Some(&pipeline_task)).await;
+        let world = world.start();
+        let status = world.finish("r", &mut nobody).await;
+        assert_eq!(summary(&status), expected, "{name}");
+        let record = data(&world.client, "r-mutable").await;
+        let record = record.iter().find(|(key, _)| key.ends_with(".status")).unwrap().1;
+        assert!(record.contains(&format!("\"ExitCode\":{exit_code},")), "{name}: {record}");
+    }
+}
+
+fn tekton(world: &World, lost: Option<&'static str>) -> Tekton {
+    let ending = Ending { exit_code: 1, lost, ..Ending::default() };
+    Tekton::new(world.client.clone()).ending("a", ending)
+}
+
+/// A step's own report, as the metadata API stores it.
+async fn report(world: &World, step: &str, exit_code: Option<i64>) {
+    let action = Action::step("r".parse().unwrap(), step.parse().unwrap());
+    let journal = ConfigMapJournal::new(world.client.clone(), "default", "r-mutable", action);
+    let timestamp = jiff::Timestamp::now();
+    let outcome = match exit_code {
+        Some(_) => ConditionOutcome::Satisfied,
+        None => ConditionOutcome::NotSatisfied,
+    };
+    let status = relay_core::StepStatus {
+        process: exit_code.map(|exit_code| ProcessState { exit_code, timestamp }),
+        when: Some(WhenCondition { outcome, timestamp }),
+    };
+    journal.set_status(status).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_steps_report_ends_them() {
+    let world = World::running();
+    world.create_tenant("demo").await;
+    let steps = json!([
+        {"name": "a", "image": "i", "command": "c"},
+        {"name": "b", "image": "i", "command": "c", "dependsOn": ["a"]},
+        {"name": "c", "image": "i", "command": "c", "dependsOn": ["a"]},
+    ]);
+    world.create_workflow("w", steps).await;
+    world.create_run("r", "w").await;
+    let mut nobody = Tekton { only: Some("none".to_owned()), ..Tekton::new(world.client.clone()) };
+    world.until("r", &mut nobody, |status| !status.steps.is_empty()).await;
+    report(&world, "a", Some(0)).await;
+    let completed = |step: usize| {
+        move |status: &RunStatus| status.steps[step].condition("Completed").unwrap().is_true()
+    };
+    let status = world.until("r", &mut nobody, completed(0)).await;
+    assert!(status.steps[0].condition("Succeeded").unwrap().is_true());
+    assert!(!status.is_completed() && !completed(1)(&status));
+    report(&world, "b", Some(3)).await;
+    report(&world, "c", None).await;
+    let status = world.finish("r", &mut nobody).await;
+    assert_eq!(
+        summary(&status),
+        [
+            "a: True Succeeded",
+            "b: False Failed",
+            "c: False ConditionFalse",
+            "run: False StepFailed"
+        ]
+    );
+    assert!(status.steps[2].condition("Skipped").unwrap().is_true());
+}
+
+#[tokio::test]
+async fn a_task_run_has_the_last_word_and_names_its_pod() {
+    for (name, succeeded, reason, expected) in [
+        ("it agrees", "True", "Succeeded", ["a: True Succeeded", "run: True"]),
+        (
+            "it was cut off",
+            "False",
+            "TaskRunTimeout",
+            ["a: False TimedOut", "run: False StepFailed"],
+        ),
+    ] {
+        let world = World::running();
+        world.create_tenant("demo").await;
+        world.create_workflow("w", json!([{"name": "a", "image": "i", "command": "c"}])).await;
+        world.create_run("r", "w").await;
+        let mut nobody = tekton(&world, None);
+        nobody.only = Some("none".to_owned());
+        world.until("r", &mut nobody, |status| !status.steps.is_empty()).await;
+        let pipelines: Api<PipelineRun> = Api::default_namespaced(world.client.clone());
+        let pipeline = pipelines.get("r").await.unwrap();
+        let task = pipeline.spec.pipeline_spec.as_ref().unwrap().tasks[0].name.clone();
+        let tasks: Api<TaskRun> = Api::default_namespaced(world.client.clone());
+        let mut made = TaskRun::new("r-a", TaskRunSpec::default());
+        made.metadata.labels = Some(
+            [
+                ("controller.relay.sh/run-id", "r"),
+                (PIPELINE_RUN_LABEL, "r"),
+                ("tekton.dev/pipelineTask", &task),
+            ]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        );
+        made.metadata.annotations = pipeline.metadata.annotations;
+        tasks.create(&PostParams::default(), &made).await.unwrap();
+        let tell = async |succeeded: &str, reason: &str| {
+            let condition = json!({"type": "Succeeded", "status": succeeded, "reason": reason});
+            let patch = json!({"status": {"conditions": [condition], "podName": "r-a-pod"}});
+            let params = PatchParams::default();
+            tasks.patch_status("r-a", &params, &Patch::Merge(&patch)).await.unwrap();
+        };
+        tell("Unknown", "Running").await;
+        report(&world, "a", Some(0)).await;
+        let reported = |status: &RunStatus| {
+            status.steps[0].condition("Completed").unwrap().is_true() && !status.is_completed()
+        };
+        let status = world.until("r", &mut nobody, reported).await;
+        let log = LogReference { name: Some("r-a-pod".to_owned()), context: None };
+        assert_eq!(status.steps[0].logs, [log], "{name}");
+        tell(succeeded, reason).await;
+        let status = world.finish("r", &mut nobody).await;
+        assert_eq!(summary(&status), expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn steps_end_with_a_run_whose_pipeline_run_is_lost() {
+    let (world, mut tekton) = asking().await;
+    let api: Api<PipelineRun> = Api::default_namespaced(world.client.clone());
+    api.delete("r", &DeleteParams::default()).await.unwrap();
+    let status = world.finish("r", &mut tekton).await;
+    assert_eq!(
+        summary(&status),
+        ["ask: False PipelineRunLost", "do: False PipelineRunLost", "run: False PipelineRunLost"]
+    );
+    for step in &status.steps {
+        assert!(step.condition("Completed").unwrap().is_true(), "{}", step.name);
+        assert!(step.condition("Skipped").unwrap().is_true(), "{}", step.name);
+    }
+}
+
+#[tokio::test]
+async fn a_finalizer_that_somebody_removed_is_set_again() {
+    for ended in [false, true] {
+        let (world, mut tekton) = asking().await;
+        if ended {
+            approve(&world).await;
+            world.finish("r", &mut tekton).await;
+        }
+        let stripped = json!({"metadata": {
+            "finalizers": null, "annotations": {"controller.relay.sh/namespace": null},
+        }});
+        patch_run(&world, stripped).await;
+        let mut restored = false;
+        for _ in 0..500 {
+            restored = world.runs().get("r").await.unwrap().finalizers().len() == 1;
+            if restored {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        assert!(restored, "ended: {ended}");
+        world.runs().delete("r", &DeleteParams::default()).await.unwrap();
+        gone(&world.runs(), "r").await;
+        let maps: Api<ConfigMap> = Api::default_namespaced(world.client.clone());
+        gone(&maps, "r-immutable").await;
+        gone(&maps, "r-mutable").await;
+    }
+}
+
+#[tokio::test]
+async fn a_status_that_somebody_wrote_over_is_written_again() {
+    let (world, mut tekton) = asking().await;
+    let before = world.runs().get("r").await.unwrap().status.unwrap();
+    let patch = Patch::Merge(json!({"status": {"steps": null, "conditions": null}}));
+    world.runs().patch_status("r", &PatchParams::default(), &patch).await.unwrap();
+    let status = world.until("r", &mut tekton, |status| !status.steps.is_empty()).await;
+    assert_eq!(status, before);
+}
+
+#[tokio::test]
+async fn a_status_is_of_one_version_of_a_run() {
+    let (mut world, mut tekton) = asking().await;
+    // What was seen before somebody else wrote the status must not be written over it.
+    let stale = Arc::new(world.runs().get("r").await.unwrap());
+    world.stop();
+    let patch = Patch::Merge(json!({"status": {"steps": null}}));
+    world.runs().patch_status("r", &PatchParams::default(), &patch).await.unwrap();
+    end_pipeline(&world, "False", "Cancelled", None).await;
+    let error = reconcile(stale, &world.context, &Reconciler::default()).await.unwrap_err();
+    assert_eq!(error.reason(), "Conflict");
+    let status = world.runs().get("r").await.unwrap().status.unwrap();
+    assert!(status.steps.is_empty(), "{status:?}");
+    // Neither on another run of the name.
+    let stale = Arc::new(world.runs().get("r").await.unwrap());
+    let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    world.runs().patch("r", &PatchParams::default(), &patch).await.unwrap();
+    world.runs().delete("r", &DeleteParams::default()).await.unwrap();
+    world.create_run("r", "none").await;
+    drop(reconcile(stale, &world.context, &Reconciler::default()).await);
+    assert_eq!(world.runs().get("r").await.unwrap().status, None);
+    let world = world.start();
+    world.until("r", &mut tekton, |status| !status.conditions.is_empty()).await;
+}
+
+#[tokio::test]
+async fn arguments_are_none_of_tektons_business() {
+    let world = World::running();
+    world.create_tenant("demo").await;
+    let given = ["$(params.x)", "$(context.taskRun.name)", "$$(results.y) $HOME", "100 $"];
+    let steps = json!([
+        {"name": "a", "image": "i", "command": "c", "args": given},
+        {"name": "b", "image": "i", "command": "c", "args": ["$HOME"]},
+    ]);
+    world.create_workflow("w", steps).await;
+    world.create_run("r", "w").await;
+    world.finish("r", &mut Tekton::new(world.client.clone())).await;
+    let api: Api<PipelineRun> = Api::default_namespaced(world.client.clone());
+    let tasks = api.get("r").await.unwrap().spec.pipeline_spec.unwrap().tasks;
+    let written = |task: usize| {
+        let step = &tasks[task].task_spec.as_ref().unwrap().steps[1];
+        let dollar = step.env.iter().find(|variable| variable.name == "RELAY_DOLLAR");
+        (step.args.clone(), dollar.and_then(|variable| variable.value.clone()))
+    };
+    let (args, dollar) = written(0);
+    assert_eq!(dollar.as_deref(), Some("$"));
+    for name in ["params", "context", "results"] {
+        assert!(!args.iter().any(|arg| arg.contains(&format!("$({name}"))), "{args:?}");
+    }
+    // What the kubelet makes of it, with the variable.
+    let read = |arg: &String| arg.replace("$$", "\0").replace("$(RELAY_DOLLAR)", "\0");
+    let read: Vec<_> = args.iter().map(|arg| read(arg).replace('\0', "$")).collect();
+    assert_eq!(read[3..], given);
+    assert_eq!(written(1).1, None);
 }

@@ -101,7 +101,7 @@ async fn json_patches_of_an_old_version_are_refused(scene: Scene) {
 
 async fn what_is_too_large_is_refused(scene: Scene) {
     let api = made_widget(&scene).await;
-    let big = |bytes: usize| json!({"spec": {"free": {"x": "x".repeat(bytes)}}});
+    let big = |bytes: usize| json!({"spec": {"size": 1, "free": {"x": "x".repeat(bytes)}}});
     patched(&api, Patch::Merge(big(1_500_000))).await.unwrap();
     let refused = |after: kube::Result<kube::api::DynamicObject>| {
         let status = status(after.unwrap_err());

@@ -25,6 +25,8 @@ mod load;
 #[cfg(test)]
 mod objects;
 #[cfg(test)]
+mod reports;
+#[cfg(test)]
 mod requirements;
 #[cfg(test)]
 mod run;

@@ -9,10 +9,29 @@ use serde_json::Value;
 /// The largest sum of values in a `ConfigMap` or a `Secret`, in bytes.
 pub(crate) const MAX_DATA: usize = 1 << 20;
 
+/// The largest object that is stored, in bytes of JSON: etcd's limit for a request.
+const MAX_OBJECT: usize = 3 << 19;
+
 /// The largest sum of annotations, in bytes.
 const MAX_ANNOTATIONS: usize = 256 << 10;
 
 const IMMUTABLE: &str = "field is immutable when `immutable` is set";
+
+/// Whether an object is too large for what it would be stored in.
+pub(crate) fn is_too_large(object: &Value) -> bool {
+    // Strings are counted without what is escaped in them.
+    fn size(value: &Value) -> usize {
+        match value {
+            Value::String(text) => text.len() + 2,
+            Value::Array(list) => list.iter().map(|value| size(value) + 1).sum::<usize>() + 2,
+            Value::Object(map) => {
+                map.iter().map(|(key, value)| key.len() + size(value) + 4).sum::<usize>() + 2
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => 5,
+        }
+    }
+    size(object) > MAX_OBJECT
+}
 
 /// The broken rules of an object; `live` is what it replaces.
 pub(crate) fn broken(kind: &Kind, live: Option<&Value>, object: &Value) -> Vec<FieldError> {

@@ -60,6 +60,11 @@ impl Refusal {
         Self { details: Some(json!({})), ..Self::new(404, "NotFound", message) }
     }
 
+    /// What etcd says of an object that does not fit into one of its requests.
+    pub(crate) fn too_large() -> Self {
+        Self::new(500, "", "etcdserver: request is too large")
+    }
+
     pub(crate) fn not_found(subject: Subject<'_>) -> Self {
         let message = format!("{} \"{}\" not found", subject.resource(), subject.name);
         Self {

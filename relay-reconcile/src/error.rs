@@ -1,5 +1,9 @@
 //! Why a reconcile did not get through. It is tried again, later and later.
 
+use std::time::Duration;
+
+use kube::core::Status;
+
 /// What failed, and on which object.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -54,6 +58,9 @@ pub enum Error {
     /// The code has a flaw.
     #[error("the reconcile panicked: {0}")]
     Panicked(String),
+    /// The reconcile was given up.
+    #[error("the reconcile took longer than {} s", .0.as_secs())]
+    TooLong(Duration),
     /// An object lacks what the API server always sets.
     #[error("{0} has no name, namespace or UID")]
     Incomplete(&'static str),
@@ -82,6 +89,7 @@ impl Error {
             Self::Contended { .. } => "Contended",
             Self::Certificate(_) => "Certificate",
             Self::Panicked(_) => "Panicked",
+            Self::TooLong(_) => "TooLong",
             Self::Incomplete(_) => "Incomplete",
         }
     }
@@ -143,6 +151,17 @@ pub(crate) fn is_conflict(error: &kube::Error) -> bool {
 pub(crate) fn is_refused(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status)
         if matches!(status.code, 400 | 403 | 413 | 422) && status.reason != "AlreadyExists")
+}
+
+/// Whether an API server, or etcd behind it, said that an object is too large.
+pub(crate) fn is_too_large(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if says_too_large(status))
+}
+
+/// The same of its answer. That it is too large for etcd comes as an error of the server.
+pub(crate) fn says_too_large(status: &Status) -> bool {
+    let words = ["request is too large", "message larger than max"];
+    status.code == 413 || words.iter().any(|words| status.message.contains(words))
 }
 
 /// Whether an API server said that the request itself makes no sense.

@@ -31,6 +31,12 @@ impl Failures {
         failures.get(uid).copied().unwrap_or_default()
     }
 
+    /// Forgets all but these.
+    pub(crate) fn keep(&self, is_there: impl Fn(&str) -> bool) {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.retain(|uid, _| is_there(uid));
+    }
+
     /// Begins anew.
     pub(crate) fn forget(&self, uid: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);

@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
-use kube::Resource;
 use kube::api::ObjectMeta;
 use kube::runtime::watcher::Event;
+use kube::{Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use tracing::warn;
 
 /// An object of a kind, of which only metadata has been read.
 #[derive(Clone, Debug, Deserialize)]
@@ -55,6 +56,35 @@ pub(crate) fn read<K, O>(
         Event::Apply(object) => Event::Apply(read(object)?),
         Event::Delete(object) => Event::Delete(read(object)?),
     })
+}
+
+/// The same, where of an object that is gone it is enough to know which one it was.
+pub(crate) fn read_or_bare<K, O>(
+    event: Event<Unread<K>>,
+    read: impl FnOnce(Unread<K>) -> Option<O>,
+    bare: impl FnOnce(ObjectMeta) -> O,
+) -> Option<Event<O>> {
+    match event {
+        Event::Delete(object) => Some(Event::Delete(bare(object.metadata))),
+        other => self::read(other, read),
+    }
+}
+
+/// The same, where what cannot be read is left out, and said so in the log: one object that somebody
+/// spoilt must not hide the others.
+pub(crate) fn read_or_skip<K: Resource<DynamicType = ()>, O>(
+    event: Event<Unread<K>>,
+    read: impl FnOnce(Unread<K>) -> serde_json::Result<O>,
+    bare: impl FnOnce(ObjectMeta) -> O,
+) -> Option<Event<O>> {
+    let read = |object: Unread<K>| {
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let skipped = |error: &serde_json::Error| {
+            warn!(kind = %K::kind(&()), namespace, name, %error, "an object cannot be read");
+        };
+        read(object).inspect_err(skipped).ok()
+    };
+    read_or_bare(event, read, bare)
 }
 
 /// Reads metadata, but for `managedFields` and what `kubectl apply` notes: they are large, deep, and

@@ -65,6 +65,9 @@ impl Call<'_> {
         if !errors.is_empty() {
             return Err(Refusal::invalid(self.kind.subject(&name), &errors));
         }
+        if rules::is_too_large(&object) {
+            return Err(Refusal::too_large());
+        }
         let key = self.key(&name);
         if self.storage.get(&key).is_some() {
             return Err(Refusal::already_exists(self.kind.subject(&name)));

@@ -31,7 +31,8 @@ impl Call<'_> {
                 })
             }
             MERGE => {
-                let patch = read(body)?;
+                let mut patch = read(body)?;
+                prune_lists(&mut patch);
                 if let Some(reply) = self.change_entries(&patch)? {
                     return Ok(reply);
                 }
@@ -185,6 +186,26 @@ impl Call<'_> {
     fn bad_option(&self, error: FieldError) -> Refusal {
         let subject = Subject { group: "meta.k8s.io", plural: "", kind: "PatchOptions", name: "" };
         Refusal::invalid(subject, &[error])
+    }
+}
+
+/// Takes null members out of the objects that are in lists. By the standard a list is taken as it is;
+/// servers do this all the same.
+fn prune_lists(patch: &mut Value) {
+    fn prune(value: &mut Value) {
+        match value {
+            Value::Object(map) => {
+                map.retain(|_, member| !member.is_null());
+                map.values_mut().for_each(prune);
+            }
+            Value::Array(list) => list.iter_mut().for_each(prune),
+            _ => {}
+        }
+    }
+    match patch {
+        Value::Object(map) => map.values_mut().for_each(prune_lists),
+        Value::Array(list) => list.iter_mut().for_each(prune),
+        _ => {}
     }
 }
 

@@ -75,6 +75,9 @@ impl Call<'_> {
         if !differs(&before, &object) {
             return Ok(Arc::clone(live));
         }
+        if rules::is_too_large(&object) {
+            return Err(Refusal::too_large());
+        }
         if self.query.dry_run {
             return Ok(Arc::new(Object::new(live.key.clone(), object, live.revision)));
         }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 cases! {
     merge_patches_merge,
+    merge_patches_drop_null_members_in_lists,
     merge_patches_of_nothing_are_refused,
     merge_patches_without_change_keep_the_version,
     merge_patches_of_an_old_version_are_refused,
@@ -18,6 +19,9 @@ cases! {
     merge_patches_leave_the_status_alone,
     status_patches_leave_the_spec_alone,
     json_patches_edit,
+    json_patches_keep_null_members,
+    json_patches_of_an_old_version_are_refused,
+    what_is_too_large_is_refused,
     json_patches_that_fail_their_test_are_refused,
     json_patches_of_missing_paths_are_refused,
     json_patches_without_change_keep_the_version,
@@ -50,6 +54,62 @@ async fn merge_patches_merge(scene: Scene) {
     let data = after.data.clone().unwrap();
     assert_eq!(data.keys().collect::<Vec<_>>(), ["b", "c"]);
     assert_eq!(after.labels()["x"], "y");
+}
+
+/// A value with nulls at all the places where there can be any.
+fn nulls() -> Value {
+    json!({"a": null, "b": {"c": null, "d": 1}, "l": [1, null, {"e": null, "f": [{"g": null}]}]})
+}
+
+async fn made_widget(scene: &Scene) -> Api<kube::api::DynamicObject> {
+    let api = scene.widgets().await;
+    api.create(&PostParams::default(), &widget("a", json!({"spec": {"size": 1}}))).await.unwrap();
+    api
+}
+
+async fn merge_patches_drop_null_members_in_lists(scene: Scene) {
+    let api = made_widget(&scene).await;
+    let patch = json!({"spec": {"free": nulls()}});
+    // Once where there was nothing, and once in the place of what is there.
+    for _ in 0..2 {
+        let after = patched(&api, Patch::Merge(patch.clone())).await.unwrap();
+        let expected = json!({"b": {"d": 1}, "l": [1, null, {"f": [{}]}]});
+        assert_eq!(after.data["spec"]["free"], expected);
+    }
+}
+
+async fn json_patches_keep_null_members(scene: Scene) {
+    let api = made_widget(&scene).await;
+    let patch = json!([{"op": "add", "path": "/spec/free", "value": nulls()}]);
+    let after = patched(&api, Patch::Json(from(patch))).await.unwrap();
+    assert_eq!(after.data["spec"]["free"], nulls());
+    assert_eq!(api.get("a").await.unwrap().data["spec"]["free"], nulls());
+}
+
+async fn json_patches_of_an_old_version_are_refused(scene: Scene) {
+    let api = made_widget(&scene).await;
+    let old = api.get("a").await.unwrap().resource_version();
+    patched(&api, Patch::Merge(json!({"spec": {"size": 2}}))).await.unwrap();
+    let patch = json!([
+        {"op": "add", "path": "/metadata/resourceVersion", "value": old},
+        {"op": "add", "path": "/spec/size", "value": 3},
+    ]);
+    let error = patched(&api, Patch::Json(from(patch))).await.unwrap_err();
+    assert_eq!(status(error).reason, "Conflict");
+    assert_eq!(api.get("a").await.unwrap().data["spec"]["size"], 2);
+}
+
+async fn what_is_too_large_is_refused(scene: Scene) {
+    let api = made_widget(&scene).await;
+    let big = |bytes: usize| json!({"spec": {"size": 1, "free": {"x": "x".repeat(bytes)}}});
+    patched(&api, Patch::Merge(big(1_500_000))).await.unwrap();
+    let refused = |after: kube::Result<kube::api::DynamicObject>| {
+        let status = status(after.unwrap_err());
+        assert_eq!((status.code, status.reason.as_str()), (500, ""));
+        assert!(status.message.contains("request is too large"), "{}", status.message);
+    };
+    refused(patched(&api, Patch::Merge(big(1_600_000))).await);
+    refused(api.create(&PostParams::default(), &widget("b", big(1_600_000))).await);
 }
 
 async fn merge_patches_of_nothing_are_refused(scene: Scene) {

@@ -9,7 +9,7 @@ use kube::core::Status;
 use kube::{Api, Resource, ResourceExt as _};
 use relay_model::annotation;
 use relay_model::tekton::{CustomRun, CustomRunStatus, PipelineRun};
-use relay_model::v1beta1::{Run, RunStatus, Tenant};
+use relay_model::v1beta1::{Run, Tenant};
 use serde_json::json;
 use tracing::warn;
 
@@ -18,9 +18,8 @@ use super::observe::World;
 use super::plan::{CANCELLED, Todo};
 use crate::context::FIELD_MANAGER;
 use crate::dependency::DependencyOf;
-use crate::error::{is_already_exists, is_forbidden, is_not_found, is_refused};
+use crate::error::{is_already_exists, is_forbidden, is_not_found, is_refused, says_too_large};
 use crate::read::read;
-use crate::unread::Unread;
 use crate::{Context, Error};
 
 /// What became of making an object that is made once.
@@ -82,17 +81,28 @@ where
     Ok(Made::Foreign)
 }
 
-/// Whether an API server says that the object is wrong. That it is too large for etcd comes as an
-/// error of the server.
+/// Whether an API server says that the object is wrong.
 fn is_wrong(status: &Status) -> bool {
-    matches!(status.code, 400 | 413 | 422)
-        || ["request is too large", "message larger than max"]
-            .iter()
-            .any(|words| status.message.contains(words))
+    matches!(status.code, 400 | 422) || says_too_large(status)
+}
+
+/// Whether a run has its finalizer, and says where its objects are.
+pub(super) fn is_adopted(run: &Run, namespace: &str) -> bool {
+    let noted = run.annotations().get(annotation::TARGET_NAMESPACE);
+    noted.is_some_and(|noted| noted == namespace)
+        && run.finalizers().iter().any(|known| known == annotation::RUN_FINALIZER)
 }
 
 /// Sets the finalizer and the place of the run's objects, in one write before any of them is made.
-pub(super) async fn adopt(context: &Context, run: &Run, namespace: &str) -> Result<(), Error> {
+/// Gives back the version of the run after it.
+pub(super) async fn adopt(
+    context: &Context,
+    run: &Run,
+    namespace: &str,
+) -> Result<Option<String>, Error> {
+    if is_adopted(run, namespace) {
+        return Ok(run.resource_version());
+    }
     let mut finalizers = run.finalizers().to_vec();
     if !finalizers.iter().any(|known| known == annotation::RUN_FINALIZER) {
         finalizers.push(annotation::RUN_FINALIZER.to_owned());
@@ -116,17 +126,20 @@ pub(super) async fn release(context: &Context, run: &Run) -> Result<(), Error> {
     }});
     match patch_run(context, run, &patch).await {
         Err(Error::Api { source, .. }) if is_not_found(&source) => Ok(()),
-        other => other,
+        other => other.map(drop),
     }
 }
 
-async fn patch_run(context: &Context, run: &Run, patch: &serde_json::Value) -> Result<(), Error> {
+async fn patch_run(
+    context: &Context,
+    run: &Run,
+    patch: &serde_json::Value,
+) -> Result<Option<String>, Error> {
     let (namespace, name) = (run.namespace().unwrap_or_default(), run.name_any());
     let api: Api<Run> = Api::namespaced(context.client.clone(), &namespace);
-    api.patch_metadata(&name, &patch_params(), &Patch::Merge(patch))
-        .await
-        .map_err(Error::api("patch", format!("Run {namespace}/{name}")))?;
-    Ok(())
+    let patched = api.patch_metadata(&name, &patch_params(), &Patch::Merge(patch)).await;
+    let patched = patched.map_err(Error::api("patch", format!("Run {namespace}/{name}")))?;
+    Ok(patched.resource_version())
 }
 
 /// Deletes the owner of the run's objects, if it is ours; the garbage collector does the rest.
@@ -257,22 +270,6 @@ async fn cancel(context: &Context, names: &Names) -> Result<(), Error> {
             format!("PipelineRun {}/{}", names.namespace, names.pipeline_run),
         )(error)),
     }
-}
-
-/// Writes the status.
-pub(super) async fn write_status(
-    context: &Context,
-    run: &Run,
-    status: &RunStatus,
-) -> Result<(), Error> {
-    let (namespace, name) = (run.namespace().unwrap_or_default(), run.name_any());
-    // The answer is of no interest, and that it can be read not certain.
-    let api: Api<Unread<Run>> = Api::namespaced(context.client.clone(), &namespace);
-    let patch = Patch::Merge(json!({ "status": status }));
-    api.patch_status(&name, &patch_params(), &patch)
-        .await
-        .map_err(Error::api("write the status of", format!("Run {namespace}/{name}")))?;
-    Ok(())
 }
 
 /// The UID of a namespace; `None` when it is not there.

@@ -14,12 +14,12 @@ use kube::runtime::watcher::Event;
 use kube::runtime::{Controller, WatchStreamExt as _, watcher};
 use kube::{Api, Resource, ResourceExt as _};
 use relay_model::annotation;
-use relay_model::tekton::{CustomRun, PipelineRunStatus};
+use relay_model::tekton::{CustomRun, CustomRunSpec, PipelineRun, TaskRun};
 use relay_model::v1beta1::{Run, Tenant, Workflow};
 use tracing::{Instrument as _, info_span};
 
 use super::intake::take_in;
-use super::observe::{PipelineView, PipelineViewSpec, TaskView};
+use super::observe::{PipelineView, TaskView};
 use super::reconcile::{Reconciler, reconcile};
 use crate::dependency::DependencyOf;
 use crate::unread::Unread;
@@ -29,6 +29,9 @@ use crate::{Context, Error, Telemetry, telemetry, trim, unread};
 const PAGE: u32 = 100;
 /// How long one stays with a run after the last thing that happened to it.
 const PATIENCE: Duration = Duration::from_millis(5);
+/// After this time a reconcile is given up and tried again later: a call that never ends must not
+/// hold one of the workers for good.
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Works on all runs until `stopped` is done, finishing what is being worked on.
 pub async fn controller(
@@ -43,22 +46,34 @@ pub async fn controller(
     let all = || watcher::Config::default().page_size(PAGE);
 
     let mut news = News::default();
-    let pipeline_runs = watcher(Api::<PipelineView>::all(client.clone()), ours())
+    let pipeline_runs = watcher(Api::<Unread<PipelineRun>>::all(client.clone()), ours())
         .default_backoff()
+        .try_filter_map(|event| {
+            let event = unread::read_or_skip(event, PipelineView::read, PipelineView::bare);
+            future::ready(Ok(event))
+        })
         .modify(|object| trim::to_links(&mut object.metadata))
         .reflect(pipeline_runs)
         .map_ok(move |event| stream::iter(news.of(event).into_iter().map(Ok)))
         .try_flatten();
     let index = Arc::clone(&reconciler);
-    let task_runs = watcher(Api::<TaskView>::all(client.clone()), ours())
+    let task_runs = watcher(Api::<Unread<TaskRun>>::all(client.clone()), ours())
         .default_backoff()
+        .try_filter_map(|event| {
+            let event = unread::read_or_skip(event, TaskView::read, TaskView::bare);
+            future::ready(Ok(event))
+        })
         .modify(|object| trim::to_links(&mut object.metadata))
         .map_ok(move |event| stream::iter(index.task(event).into_iter().map(Ok)))
         .try_flatten();
     let index = Arc::clone(&reconciler);
     let gates = watcher(Api::<Unread<CustomRun>>::all(client.clone()), ours())
         .default_backoff()
-        .try_filter_map(|event| future::ready(Ok(unread::read(event, gate))))
+        .try_filter_map(|event| {
+            let bare =
+                |metadata| CustomRun { metadata, ..CustomRun::new("", CustomRunSpec::default()) };
+            future::ready(Ok(unread::read_or_skip(event, gate, bare)))
+        })
         .modify(|object| trim::to_links(&mut object.metadata))
         .map_ok(move |event| stream::iter(index.gate(event).into_iter().map(Ok)))
         .try_flatten();
@@ -67,6 +82,7 @@ pub async fn controller(
 
     let (runs, writer) = reflector::store();
     let (known, told) = (runs.clone(), telemetry.clone());
+    let (there, noted) = (runs.clone(), Arc::clone(&reconciler));
     let taken_by = Arc::clone(&context);
     let changes = watcher(context.custom_resources::<Unread<Run>>(), all())
         .default_backoff()
@@ -76,6 +92,7 @@ pub async fn controller(
         })
         .inspect_ok(move |event| tell(event, &known, &told))
         .reflect(writer)
+        .inspect_ok(move |event| forget_gone(event, &noted, &there))
         .applied_objects();
     let _counted = telemetry.metrics.watch_runs(runs.clone());
     let woken = stream::iter(reconciler.images.woken()).flatten();
@@ -134,6 +151,19 @@ fn tell(event: &Event<Run>, known: &Store<Run>, telemetry: &Telemetry) {
     }
 }
 
+/// Forgets what is noted of runs that are gone. Most are forgotten when their finalizer is taken away;
+/// some never had one, or were deleted while nobody watched.
+fn forget_gone(event: &Event<Run>, reconciler: &Reconciler, runs: &Store<Run>) {
+    match event {
+        Event::Delete(run) => reconciler.forget(run.metadata.uid.as_deref().unwrap_or_default()),
+        Event::InitDone => {
+            let there: HashSet<_> = runs.state().iter().filter_map(|run| run.uid()).collect();
+            reconciler.keep(|uid| there.contains(uid));
+        }
+        _ => {}
+    }
+}
+
 /// Picks the changes of PipelineRuns that matter: most tell of children, which are watched
 /// themselves.
 #[derive(Default)]
@@ -187,26 +217,21 @@ impl News {
 /// As much of a PipelineRun that is gone as tells whose it was.
 fn vanished(reference: &ObjectRef<PipelineView>, seen: Seen) -> PipelineView {
     let link = seen.link.map(|link| (annotation::DEPENDENCY_OF.to_owned(), link));
-    PipelineView {
-        metadata: ObjectMeta {
-            name: Some(reference.name.clone()),
-            namespace: reference.namespace.clone(),
-            annotations: Some(link.into_iter().collect()),
-            ..ObjectMeta::default()
-        },
-        spec: PipelineViewSpec::default(),
-        status: PipelineRunStatus::default(),
-    }
+    PipelineView::bare(ObjectMeta {
+        name: Some(reference.name.clone()),
+        namespace: reference.namespace.clone(),
+        annotations: Some(link.into_iter().collect()),
+        ..ObjectMeta::default()
+    })
 }
 
 pub(super) fn run_of<K: Resource>(object: &K) -> Option<ObjectRef<Run>> {
     DependencyOf::of(object.meta())?.object_ref()
 }
 
-/// A gate, if it is one that was made here.
-fn gate(gate: Unread<CustomRun>) -> Option<CustomRun> {
-    let (spec, status) = (gate.spec().ok()?, gate.status().ok()?);
-    Some(CustomRun { metadata: gate.metadata, spec, status })
+fn gate(gate: Unread<CustomRun>) -> serde_json::Result<CustomRun> {
+    let (spec, status) = (gate.spec()?, gate.status()?);
+    Ok(CustomRun { metadata: gate.metadata, spec, status })
 }
 
 /// What all reconciles share.
@@ -216,16 +241,32 @@ struct Shared {
     runs: Store<Run>,
 }
 
+impl Shared {
+    fn is_there(&self, run: &Run) -> bool {
+        let found = self.runs.get(&ObjectRef::from_obj(run));
+        found.is_some_and(|found| found.metadata.uid == run.metadata.uid)
+    }
+}
+
 /// Works on a run, and goes on as long as something happens to it.
 async fn work(mut run: Arc<Run>, shared: &Shared) -> Result<Action, Error> {
     let Shared { context, reconciler, runs } = shared;
     reconciler.ready().await;
-    let uid = run.uid().unwrap_or_default();
     let reference = ObjectRef::from_obj(&*run);
     let listener = reconciler.bells.listen(reference.clone());
     loop {
+        let uid = run.uid().unwrap_or_default();
         let worked = Box::pin(reconcile(Arc::clone(&run), context, reconciler));
-        let action = match context.telemetry.reconcile("run", worked).await {
+        let worked = async {
+            let worked = tokio::time::timeout(DEADLINE, worked).await;
+            worked.unwrap_or(Err(Error::TooLong(DEADLINE)))
+        };
+        let worked = context.telemetry.reconcile("run", worked).await;
+        if !shared.is_there(&run) {
+            // It went while it was worked on.
+            reconciler.forget(&uid);
+        }
+        let action = match worked {
             Ok(action) => action,
             Err(error) => {
                 reconciler.tell(&run, context, &error).await;
@@ -244,6 +285,9 @@ async fn work(mut run: Arc<Run>, shared: &Shared) -> Result<Action, Error> {
 }
 
 fn failed(run: &Run, error: &Error, shared: &Shared) -> Action {
+    if !shared.is_there(run) {
+        return Action::await_change();
+    }
     let uid = run.uid().unwrap_or_default();
     let (action, times) = shared.reconciler.failures.failed(&uid, shared.context.clock.now());
     shared.context.telemetry.failed(run, times, error);
@@ -280,5 +324,33 @@ mod tests {
         assert_eq!(told(Event::InitApply(pipeline("b"))), [""; 0]);
         assert_eq!(told(Event::InitDone), ["run-of-a"]);
         assert_eq!(told(Event::Delete(pipeline("b"))), ["run-of-b"]);
+    }
+
+    #[test]
+    fn what_is_noted_of_runs_goes_with_them() {
+        let run = |name: &str| {
+            let mut run = Run { metadata: ObjectMeta::default(), ..Run::default() };
+            (run.metadata.name, run.metadata.uid) = (Some(name.into()), Some(name.into()));
+            run
+        };
+        let (runs, mut writer) = reflector::store();
+        let reconciler = Reconciler::default();
+        let noted = || ["a", "b", "c"].map(|uid| reconciler.failures.count(uid));
+        for uid in ["a", "b", "c"] {
+            reconciler.failures.failed(uid, jiff::Timestamp::UNIX_EPOCH);
+        }
+        let mut tell = |event| {
+            writer.apply_watcher_event(&event);
+            forget_gone(&event, &reconciler, &runs);
+        };
+        tell(Event::Apply(run("a")));
+        assert_eq!(noted(), [1, 1, 1]);
+        tell(Event::Delete(run("a")));
+        assert_eq!(noted(), [0, 1, 1]);
+        tell(Event::Init);
+        tell(Event::InitApply(run("b")));
+        assert_eq!(noted(), [0, 1, 1], "a list that is not complete says nothing");
+        tell(Event::InitDone);
+        assert_eq!(noted(), [0, 1, 0]);
     }
 }

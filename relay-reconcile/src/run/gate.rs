@@ -10,6 +10,7 @@ use relay_model::annotation;
 use relay_model::tekton::{APPROVAL, CustomRun, GateReason};
 
 use super::observe::World;
+use super::progress::Progress;
 use super::snapshot::PlannedStep;
 use crate::{Context, Error};
 
@@ -152,7 +153,7 @@ pub(super) fn decide(
 /// while everything that lacks may still come.
 fn missing(world: &World, evaluation: &Evaluation) -> Option<(GateReason, String)> {
     let ended = |name: &str| match world.snapshot.step(name) {
-        Some(index) => world.progress(index).is_none_or(|progress| progress.ended.is_some()),
+        Some(index) => world.progress(index).is_none_or(Progress::is_settled),
         None => true,
     };
     evaluation.unresolvable.iter().find_map(|reference| match reference {
@@ -190,7 +191,7 @@ impl Resolver for WorldResolver<'_> {
                 let progress = world.snapshot.step(action).and_then(|index| world.progress(index));
                 // Until a step has ended, its own word is not the last one.
                 progress
-                    .filter(|progress| progress.ended.is_some())
+                    .filter(|progress| progress.is_settled())
                     .and_then(|progress| progress.status.property(property))
                     .map(Value::Bool)
             }

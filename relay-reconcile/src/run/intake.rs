@@ -5,7 +5,8 @@ use kube::runtime::watcher::Event;
 use relay_model::v1beta1::{Run, RunSpec, RunStatus};
 use tracing::warn;
 
-use super::{apply, report};
+use super::report;
+use super::status::Written;
 use crate::telemetry::News;
 use crate::unread::Unread;
 use crate::{Context, unread};
@@ -42,13 +43,14 @@ struct Refused {
 /// What a watch tells, with the run read. One that cannot be read is told so, and left alone.
 pub(super) async fn take_in(context: &Context, event: Event<Unread<Run>>) -> Option<Event<Run>> {
     let mut refused = None;
-    let event = unread::read(event, |run| match read(&run) {
+    let read = |run| match read(&run) {
         Ok(run) => Some(run),
         Err(wrong) => {
             refused = Some(wrong);
             None
         }
-    });
+    };
+    let event = unread::read_or_bare(event, read, |metadata| Run { metadata, ..Run::default() });
     if let Some(refused) = refused {
         refuse(context, &refused).await;
     }
@@ -62,7 +64,7 @@ async fn refuse(context: &Context, Refused { run, error }: &Refused) {
     if before.start_time.is_none() {
         let now = context.clock.now();
         let status = report::ended(run, &before, false, "InvalidRun", &note, now);
-        if let Err(error) = apply::write_status(context, run, &status).await {
+        if let Err(error) = Written::new(run, None).write(context, run, status).await {
             warn!(run = ?run.metadata.name, error = error.chain(), "a run cannot be refused");
         }
     }

@@ -38,6 +38,7 @@ mod apply;
 mod bell;
 mod children;
 mod controller;
+mod cut;
 mod gate;
 mod graph;
 mod intake;
@@ -51,6 +52,7 @@ mod reconcile;
 mod report;
 mod snapshot;
 mod start;
+mod status;
 mod task;
 mod token;
 

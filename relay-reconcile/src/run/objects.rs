@@ -18,6 +18,8 @@ use crate::dependency::{DependencyOf, owned_by};
 /// Where the objects of a run are, and what they are called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Names {
+    /// The run that has them: there may be objects of an earlier run of this name.
+    pub(super) run: DependencyOf,
     pub(super) namespace: String,
     pub(super) immutable: String,
     pub(super) mutable: String,
@@ -27,10 +29,16 @@ pub(super) struct Names {
 }
 
 impl Names {
+    /// Whether an object was made for this run.
+    pub(super) fn are_of(&self, metadata: &ObjectMeta) -> bool {
+        DependencyOf::of(metadata).as_ref() == Some(&self.run)
+    }
+
     /// The names of what a run has in this namespace.
     pub(super) fn new(run: &Run, namespace: &str) -> Self {
         let run_name = run.metadata.name.as_deref().unwrap_or_default();
         Self {
+            run: DependencyOf::new(run),
             is_managed: run.metadata.namespace.as_deref() != Some(namespace),
             namespace: namespace.to_owned(),
             immutable: name::derived(run_name, "-immutable"),
@@ -87,7 +95,13 @@ pub(super) fn duration(run: &Run, key: &str) -> Result<Option<SignedDuration>, I
 /// tools.
 pub(super) fn metadata(run: &Run, name: &str, namespace: &str) -> ObjectMeta {
     // Where its objects are is said of the run alone, and only once they are about to be made.
-    let kept = |key: &str| is_of_a_tool(key) || key == annotation::TARGET_NAMESPACE;
+    // What says who a step is, is said of each step: Tekton would put that of the PipelineRun into
+    // its place.
+    let kept = |key: &str| {
+        is_of_a_tool(key)
+            || key == annotation::TARGET_NAMESPACE
+            || [annotation::TOKEN, annotation::SUBJECT, annotation::STEP].contains(&key)
+    };
     let copied = |from: &Option<BTreeMap<String, String>>| {
         let entries = from.iter().flatten().filter(|(key, _)| !kept(key));
         entries.map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>()

@@ -6,11 +6,14 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::ObjectMeta;
+use kube::api::{ListParams, ObjectMeta};
 use kube::runtime::reflector::ObjectRef;
-use kube::{Api, Resource};
+use kube::{Api, Resource, ResourceExt as _};
 use relay_model::knative_condition::Condition;
-use relay_model::tekton::{CustomRun, PipelineRun, PipelineRunStatus, TaskRun, TaskRunStatus};
+use relay_model::tekton::{
+    CustomRun, PIPELINE_RUN_LABEL, PIPELINE_TASK_LABEL, PipelineRun, PipelineRunStatus, TaskRun,
+    TaskRunStatus,
+};
 use relay_model::v1beta1::{ConditionStatus, Run, RunStatus, StepStatus};
 use relay_store::StepRecord;
 use serde::{Deserialize, Serialize};
@@ -21,6 +24,7 @@ use super::progress::{self, Progress};
 use super::reconcile::{Reconciler, Running};
 use super::snapshot::{PlannedStep, Snapshot};
 use crate::read::read;
+use crate::unread::Unread;
 use crate::{Context, Error};
 
 /// What is looked at of a PipelineRun. The graph in it is large and does not change: it is not kept.
@@ -44,16 +48,25 @@ pub(super) struct PipelineViewSpec {
 }
 
 /// What is looked at of a TaskRun: what it was told to do is left out.
-#[derive(Clone, Debug, Resource, Serialize, Deserialize)]
+#[derive(Clone, Debug, Resource, Deserialize)]
 #[resource(inherit = TaskRun)]
 pub(super) struct TaskView {
-    #[serde(deserialize_with = "crate::unread::metadata")]
     pub(super) metadata: ObjectMeta,
-    #[serde(default)]
     pub(super) status: TaskRunStatus,
 }
 
 impl PipelineView {
+    /// Takes what is looked at from an object as it came.
+    pub(super) fn read(object: Unread<PipelineRun>) -> serde_json::Result<Self> {
+        let (spec, status) = (object.spec()?, object.status()?.unwrap_or_default());
+        Ok(Self { metadata: object.metadata, spec, status })
+    }
+
+    /// As much as tells which one it is, and whose.
+    pub(super) fn bare(metadata: ObjectMeta) -> Self {
+        Self { metadata, spec: PipelineViewSpec::default(), status: PipelineRunStatus::default() }
+    }
+
     /// What a change has to touch for its run to be looked at.
     pub(super) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
@@ -62,6 +75,19 @@ impl PipelineView {
         self.spec.status.hash(&mut hasher);
         self.metadata.deletion_timestamp.is_some().hash(&mut hasher);
         hasher.finish()
+    }
+}
+
+impl TaskView {
+    /// Takes what is looked at from an object as it came.
+    pub(super) fn read(object: Unread<TaskRun>) -> serde_json::Result<Self> {
+        let status = object.status()?.unwrap_or_default();
+        Ok(Self { metadata: object.metadata, status })
+    }
+
+    /// As much as tells which one it is, and whose.
+    pub(super) fn bare(metadata: ObjectMeta) -> Self {
+        Self { metadata, status: TaskRunStatus::default() }
     }
 }
 
@@ -104,6 +130,8 @@ pub(super) struct World {
     progress: Vec<OnceLock<Box<Progress>>>,
     /// Children that the PipelineRun tells of and that are not there any more.
     pub(super) lost: BTreeSet<String>,
+    /// Tasks of steps that reported their end, and that certainly have no TaskRun.
+    pub(super) absent: BTreeSet<String>,
     /// What was reported last.
     pub(super) before: Arc<RunStatus>,
     pub(super) now: Timestamp,
@@ -161,20 +189,22 @@ pub(super) async fn watched(
     };
     Ok(Some(Watched {
         pipeline_run,
-        tasks: reconciler.task_runs.of(&names.namespace, &names.pipeline_run),
-        gates: reconciler.gates.of(&names.namespace, &names.pipeline_run),
+        tasks: reconciler.task_runs.of(names),
+        gates: reconciler.gates.of(names),
     }))
 }
 
 /// Adds what the mutable ConfigMap says.
 ///
 /// The order matters: what a step wrote before its TaskRun ended has to be seen once the end is,
-/// so this is read after it, and from the API server.
+/// so this is read after it, and from the API server. Only when the run is looked at as a `whole` it
+/// is made certain which TaskRuns are not there.
 pub(super) async fn observe(
     context: &Context,
     run: &Arc<Run>,
     running: &Running,
     watched: Watched,
+    whole: bool,
 ) -> Result<World, Error> {
     let Running { names, snapshot, .. } = running;
     let lost = lost(context, names, &watched).await?;
@@ -182,7 +212,7 @@ pub(super) async fn observe(
     let what = format!("ConfigMap {}/{}", names.namespace, names.mutable);
     let mutable = read(|| maps.get_opt(&names.mutable)).await.map_err(Error::api("read", what))?;
     let steps = snapshot.steps.len();
-    Ok(World {
+    let mut world = World {
         run: Arc::clone(run),
         snapshot: Arc::clone(snapshot),
         watched,
@@ -190,9 +220,50 @@ pub(super) async fn observe(
         records: vec![OnceLock::new(); steps],
         progress: vec![OnceLock::new(); steps],
         lost,
-        before: Arc::clone(&running.status),
+        absent: BTreeSet::new(),
+        before: Arc::clone(&running.written.status),
         now: context.clock.now(),
-    })
+    };
+    if whole {
+        world.absent = absent(context, names, &world).await?;
+    }
+    Ok(world)
+}
+
+/// The tasks of steps that reported their end before a TaskRun was seen, without those of which news
+/// are on the way.
+async fn absent(
+    context: &Context,
+    names: &Names,
+    world: &World,
+) -> Result<BTreeSet<String>, Error> {
+    let mut unseen = BTreeSet::new();
+    if world.watched.is_done() {
+        return Ok(unseen);
+    }
+    for (index, step) in world.snapshot.steps.iter().enumerate() {
+        let Some(task) = step.task.as_ref() else { continue };
+        let reported = || world.record(index)?.status.as_ref();
+        let has_ended =
+            || reported().is_some_and(|status| progress::reported_end(status).is_some());
+        if !world.watched.tasks.contains_key(task.as_str()) && has_ended() {
+            unseen.insert(task.clone());
+        }
+    }
+    if unseen.is_empty() {
+        return Ok(unseen);
+    }
+    let api: Api<TaskRun> = Api::namespaced(context.client.clone(), &names.namespace);
+    let params =
+        ListParams::default().labels(&format!("{PIPELINE_RUN_LABEL}={}", names.pipeline_run));
+    let what = format!("TaskRuns of {}/{}", names.namespace, names.pipeline_run);
+    let found = read(|| api.list_metadata(&params)).await.map_err(Error::api("list", what))?;
+    for there in found.items.iter().filter(|found| names.are_of(&found.metadata)) {
+        if let Some(task) = there.labels().get(PIPELINE_TASK_LABEL) {
+            unseen.remove(task);
+        }
+    }
+    Ok(unseen)
 }
 
 /// The children that a PipelineRun which has ended tells of, and that are not there. That is only
@@ -216,12 +287,13 @@ async fn lost(
         let client = context.client.clone();
         let found = if child.kind == "TaskRun" {
             let api: Api<TaskRun> = Api::namespaced(client, namespace);
-            read(|| api.get_metadata_opt(&child.name)).await.map(|found| found.is_some())
+            read(|| api.get_metadata_opt(&child.name)).await.map(|found| found.map(|k| k.metadata))
         } else {
             let api: Api<CustomRun> = Api::namespaced(client, namespace);
-            read(|| api.get_metadata_opt(&child.name)).await.map(|found| found.is_some())
+            read(|| api.get_metadata_opt(&child.name)).await.map(|found| found.map(|k| k.metadata))
         };
-        if !found.map_err(Error::api("read", what))? {
+        let found = found.map_err(Error::api("read", what))?;
+        if !found.is_some_and(|metadata| names.are_of(&metadata)) {
             lost.insert(task.clone());
         }
     }
@@ -235,12 +307,14 @@ async fn pipeline_run(
     names: &Names,
 ) -> Result<Option<Arc<PipelineView>>, Error> {
     let reference = ObjectRef::new(&names.pipeline_run).within(&names.namespace);
-    if let Some(seen) = reconciler.pipeline_runs.get(&reference) {
+    // One that an earlier run of this name left may still be shown.
+    let seen = reconciler.pipeline_runs.get(&reference);
+    if let Some(seen) = seen.filter(|seen| names.are_of(&seen.metadata)) {
         return Ok(Some(seen));
     }
     let api: Api<PipelineView> = Api::namespaced(context.client.clone(), &names.namespace);
     let what = format!("PipelineRun {}/{}", names.namespace, names.pipeline_run);
     let found =
         read(|| api.get_opt(&names.pipeline_run)).await.map_err(Error::api("read", what))?;
-    Ok(found.map(Arc::new))
+    Ok(found.filter(|found| names.are_of(&found.metadata)).map(Arc::new))
 }

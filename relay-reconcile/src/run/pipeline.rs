@@ -57,7 +57,8 @@ pub(super) fn pipeline_run(
                 }],
                 when: planned.gate.as_deref().map(opened_by).into_iter().collect(),
                 on_error: Some("continue".to_owned()),
-                timeout: limits.step.map(go_duration),
+                // Without one, a TaskRun gets Tekton's 60 minutes.
+                timeout: Some(limits.step.map_or_else(|| "0".to_owned(), go_duration)),
             });
         }
     }

@@ -60,7 +60,8 @@ pub(super) fn plan(world: &World, verdicts: &BTreeMap<String, Verdict>, whole: b
     }
     todo.append(&mut decisions);
     let pipeline = &world.watched.pipeline_run;
-    if world.run.spec.is_cancelled() && !world.watched.is_done() && pipeline.spec.status.is_none() {
+    let is_told = pipeline.spec.status.as_deref() == Some(CANCELLED);
+    if world.run.spec.is_cancelled() && !world.watched.is_done() && !is_told {
         todo.push(Todo::Cancel);
     }
     todo

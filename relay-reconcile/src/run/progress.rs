@@ -13,6 +13,10 @@ use relay_model::v1beta1::{self, ConditionStatus};
 use super::observe::World;
 use super::snapshot::PlannedStep;
 
+/// The container of a task that is the step's.
+const STEP_CONTAINER: &str = "step";
+/// The reason of a step whose TaskRun was deleted.
+const LOST: &str = "Lost";
 const RUN_TIMED_OUT: &str = "the run exceeded its time";
 
 /// How far a step has got.
@@ -22,6 +26,20 @@ pub(super) struct Progress {
     pub(super) status: StepStatus,
     /// How it ended, once it has.
     pub(super) ended: Option<Ended>,
+    /// Whether its TaskRun goes on: that may still say that the step ended otherwise, because it was
+    /// cut off.
+    pub(super) goes_on: bool,
+}
+
+impl Progress {
+    /// Whether it has ended for good.
+    pub(super) fn is_settled(&self) -> bool {
+        self.ended.is_some() && !self.goes_on
+    }
+
+    fn ended(status: StepStatus, ended: Ended) -> Self {
+        Self { status, ended: Some(ended), goes_on: false }
+    }
 }
 
 /// How a step ended: in a word for programs and a sentence for people.
@@ -103,7 +121,7 @@ pub(super) fn of(
     }
     // What was said to have ended has ended, whatever became of its objects since.
     if let Some(ended) = world.reported(index).and_then(said_to_have_ended) {
-        return Progress { status: reported, ended: Some(ended) };
+        return Progress::ended(reported, ended);
     }
     let gate = step.gate.as_ref().and_then(|gate| watched.gates.get(gate.as_str()));
     let decision = gate.and_then(|gate| decided(gate)).map(|(reason, message, time)| {
@@ -112,13 +130,51 @@ pub(super) fn of(
     if let Some(decision) = decision.as_ref().filter(|decision| decision.ended.is_some()) {
         return decision.clone();
     }
-    match abandoned(world, step) {
-        Some((reason, message)) => Progress {
-            status: skipped(ConditionOutcome::NotSatisfied, world.now),
-            ended: Some(Ended::new(reason, message)),
-        },
-        None => decision.unwrap_or(Progress { status: reported, ended: None }),
+    let said = reported_end(&reported);
+    let Some((reason, message)) = abandoned(world, step) else {
+        // Nothing but the report tells of the step, and nothing will.
+        let is_alone = step.task.as_ref().is_none_or(|task| world.absent.contains(task));
+        return match (said.filter(|_| is_alone), decision) {
+            (Some(ended), _) => Progress::ended(reported, ended),
+            (None, Some(decision)) => decision,
+            (None, None) => Progress { status: reported, ..Progress::default() },
+        };
+    };
+    // What a step said of its end holds, whatever became of its objects.
+    if let Some(ended) = said {
+        return Progress::ended(reported, ended);
     }
+    let status = if reason == LOST {
+        let process = Some(ProcessState { exit_code: -1, timestamp: world.now });
+        StepStatus { process, when: Some(satisfied(reported.when, world.now)) }
+    } else {
+        skipped(ConditionOutcome::NotSatisfied, world.now)
+    };
+    Progress::ended(status, Ended::new(reason, message))
+}
+
+/// The end that a step reported of itself, if it did.
+pub(super) fn reported_end(reported: &StepStatus) -> Option<Ended> {
+    match reported.process {
+        Some(process) if process.exit_code == 0 => Some(Ended::new("Succeeded", "")),
+        Some(process) => Some(Ended::new("Failed", exit_code(process))),
+        None => (reported.property("skipped") == Some(true)).then(condition_false),
+    }
+}
+
+fn exit_code(process: ProcessState) -> String {
+    format!("exit code {}", process.exit_code)
+}
+
+fn condition_false() -> Ended {
+    Ended::new("ConditionFalse", "a condition is not met")
+}
+
+/// What a step said of its conditions, where that is how they came out, and otherwise that they are
+/// met: it was started.
+fn satisfied(when: Option<WhenCondition>, timestamp: Timestamp) -> WhenCondition {
+    let when = when.filter(|when| when.outcome != ConditionOutcome::Evaluating);
+    when.unwrap_or(WhenCondition { outcome: ConditionOutcome::Satisfied, timestamp })
 }
 
 fn said_to_have_ended(stored: &v1beta1::StepStatus) -> Option<Ended> {
@@ -157,16 +213,16 @@ fn of_decision(
             ConditionOutcome::NotSatisfied
         };
         let ended = Ended::new(reason.as_str(), message);
-        return Progress { status: skipped(outcome, time), ended: Some(ended) };
+        return Progress::ended(skipped(outcome, time), ended);
     }
     let when = Some(WhenCondition { outcome: ConditionOutcome::Satisfied, timestamp: time });
     if step.task.is_some() {
         // Its task is about to be made.
-        return Progress { status: StepStatus { when, process: None }, ended: None };
+        return Progress { status: StepStatus { when, process: None }, ..Progress::default() };
     }
     let process = Some(ProcessState { exit_code: 0, timestamp: time });
     let ended = Ended::new("Approved", "");
-    Progress { status: StepStatus { when, process }, ended: Some(ended) }
+    Progress::ended(StepStatus { when, process }, ended)
 }
 
 fn skipped(outcome: ConditionOutcome, timestamp: Timestamp) -> StepStatus {
@@ -178,10 +234,12 @@ fn of_task(status: &TaskRunStatus, reported: StepStatus, now: Timestamp) -> Prog
     let Some(condition) =
         condition.filter(|condition| condition.status != ConditionStatus::Unknown)
     else {
-        return Progress { status: reported, ended: None };
+        return Progress { ended: reported_end(&reported), goes_on: true, status: reported };
     };
     let time = |time: &Option<Time>| time.as_ref().map_or(now, |Time(time)| *time);
-    let terminated = status.steps.iter().find_map(|step| step.terminated.as_ref());
+    // Beside the step's own container there is the one that brings the tools.
+    let own = status.steps.iter().find(|container| container.name == STEP_CONTAINER);
+    let terminated = own.and_then(|container| container.terminated.as_ref());
     let succeeded = condition.status == ConditionStatus::True;
     // What the step reported wins; what it did not, because it never ran or was cut off, is read
     // from its task.
@@ -192,13 +250,9 @@ fn of_task(status: &TaskRunStatus, reported: StepStatus, now: Timestamp) -> Prog
     let unreported = ProcessState { exit_code, timestamp: time(&status.completion_time) };
     let skipped = reported.property("skipped") == Some(true);
     let process = reported.process.or((!skipped).then_some(unreported));
-    let when =
-        reported.when.filter(|when| when.outcome != ConditionOutcome::Evaluating).or_else(|| {
-            let timestamp = time(&status.start_time);
-            Some(WhenCondition { outcome: ConditionOutcome::Satisfied, timestamp })
-        });
+    let when = Some(satisfied(reported.when, time(&status.start_time)));
     let ended = match (process, condition.reason.as_deref()) {
-        (None, _) => Ended::new("ConditionFalse", "a condition is not met"),
+        (None, _) => condition_false(),
         (Some(process), _) if process.exit_code == 0 && succeeded => Ended::new("Succeeded", ""),
         (Some(process), reason) => {
             let detail = terminated.and_then(|terminated| terminated.message.as_deref());
@@ -211,7 +265,7 @@ fn of_task(status: &TaskRunStatus, reported: StepStatus, now: Timestamp) -> Prog
         0 if !succeeded => unreported,
         _ => process,
     });
-    Progress { status: StepStatus { process, when }, ended: Some(ended) }
+    Progress::ended(StepStatus { process, when }, ended)
 }
 
 /// Why a task failed, in our words where Tekton's speak of tasks and containers.
@@ -232,7 +286,7 @@ fn failure(
         Some("TaskRunCancelled") => ("Cancelled", "the run was cancelled".to_owned()),
         // Tekton's own words say no more than the exit code.
         Some("Failed" | "FailureIgnored") | None if process.exit_code > 0 && detail.is_none() => {
-            ("Failed", format!("exit code {}", process.exit_code))
+            ("Failed", exit_code(process))
         }
         Some("Failed" | "FailureIgnored") | None => ("Failed", given()),
         Some(_) => ("CouldNotStart", given()),
@@ -247,7 +301,7 @@ fn abandoned(world: &World, step: &PlannedStep) -> Option<(&'static str, &'stati
         return None;
     }
     if step.task.as_ref().is_some_and(|task| world.lost.contains(task)) {
-        return Some(("Lost", "the step's TaskRun was deleted"));
+        return Some((LOST, "the step's TaskRun was deleted"));
     }
     let cut_off = matches!(condition.reason.as_deref(), Some("Cancelled" | "PipelineRunTimeout"));
     // Where there is a task, or a gate that was let come to its end, news of it are on the way.

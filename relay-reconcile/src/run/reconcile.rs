@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use kube::api::ObjectMeta;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt as _};
 use relay_model::annotation;
-use relay_model::tekton::CustomRun;
+use relay_model::tekton::{CustomRun, TaskRun};
 use relay_model::v1beta1::{Run, RunStatus};
 use tokio::sync::OnceCell;
 
@@ -20,12 +21,14 @@ use super::controller::run_of;
 use super::gate::{self, Verdict};
 use super::objects::{self, Names};
 use super::observe::{self, PipelineView, TaskView, Watched, World};
+use super::report::PIPELINE_RUN_LOST;
 use super::snapshot::Snapshot;
-use super::start::{Started, names_of, start};
+use super::start::{Started, start};
+use super::status::Written;
 use super::{apply, plan, report};
 use crate::image::Lookups;
 use crate::requeue::Failures;
-use crate::{Context, Error};
+use crate::{Context, DependencyOf, Error};
 
 /// What one operator keeps about runs between reconciles. All of it can be found again.
 #[derive(Debug)]
@@ -48,8 +51,7 @@ pub struct Reconciler {
 pub(super) struct Running {
     pub(super) names: Names,
     pub(super) snapshot: Arc<Snapshot>,
-    /// The status that was written last: what a watch shows may be older.
-    pub(super) status: Arc<RunStatus>,
+    pub(super) written: Written,
     /// Before this time only what matters at once is written.
     next_write: Timestamp,
     /// The generation of the run that was worked on last.
@@ -99,41 +101,51 @@ pub async fn reconcile(
     if run.metadata.deletion_timestamp.is_some() {
         // Its failures are counted until it is gone.
         lock(&reconciler.running).remove(&uid);
-        return delete(context, &run).await;
+        return delete(context, &run, reconciler).await;
     }
     if run.status.as_ref().is_some_and(report::is_final) {
         reconciler.forget(&uid);
+        // What belongs to it goes with it only where that is waited for.
+        if let Some(namespace) = reconciler.taken_up_in(&run) {
+            apply::adopt(context, &run, &namespace).await?;
+        }
         return Ok(Action::await_change());
     }
     let running = match reconciler.running(&uid) {
         Some(running) => running,
-        None => match start(context, &run, &reconciler.images).await? {
-            Started::Running(names, snapshot) => Running {
-                names,
-                snapshot,
-                status: Arc::new(run.status.clone().unwrap_or_default()),
-                next_write: Timestamp::MIN,
-                generation: None,
-            },
-            Started::Waiting(status, time) => {
-                write_if_changed(context, &run, &status).await?;
-                return Ok(Action::requeue(time));
+        None => {
+            let (started, version) = start(context, &run, reconciler).await?;
+            let written = Written::new(&run, version);
+            match started {
+                Started::Running(names, snapshot) => Running {
+                    names,
+                    snapshot,
+                    written,
+                    next_write: Timestamp::MIN,
+                    generation: None,
+                },
+                Started::Waiting(status, time) => {
+                    write_if_changed(context, &run, &written, status).await?;
+                    return Ok(Action::requeue(time));
+                }
+                Started::Ended(status) => {
+                    write_if_changed(context, &run, &written, status).await?;
+                    return Ok(Action::await_change());
+                }
             }
-            Started::Ended(status) => {
-                write_if_changed(context, &run, &status).await?;
-                return Ok(Action::await_change());
-            }
-        },
+        }
     };
-    if report::is_final(&running.status) {
+    if report::is_final(&running.written.status) && running.written.is_ahead_of(&run) {
         // The watch has not shown it yet.
         return Ok(Action::await_change());
     }
+    let running = reconciler.adopted(context, &run, running).await?;
     let Some(watched) = observe::watched(context, reconciler, &running.names).await? else {
         let message = "the PipelineRun was deleted before the run had ended";
         let now = context.clock.now();
-        let status = report::ended(&run, &running.status, false, "PipelineRunLost", message, now);
-        write_if_changed(context, &run, &status).await?;
+        let status =
+            report::ended(&run, &running.written.status, false, PIPELINE_RUN_LOST, message, now);
+        write_if_changed(context, &run, &running.written, status).await?;
         return Ok(Action::await_change());
     };
     let now = context.clock.now();
@@ -141,7 +153,7 @@ pub async fn reconcile(
     if !is_due && !watched.has_open_gates() {
         return Ok(requeue_at(Some(running.next_write), now));
     }
-    let world = observe::observe(context, &run, &running, watched).await?;
+    let world = observe::observe(context, &run, &running, watched, is_due).await?;
     let verdicts = verdicts(context, &world).await?;
     let question_ends = verdicts.values().filter_map(|verdict| match verdict {
         Verdict::Wait { until, .. } => *until,
@@ -156,7 +168,8 @@ pub async fn reconcile(
         return Ok(requeue_at(Some(running.next_write), now));
     }
     let status = report::report(&world, &verdicts);
-    let (mut running, postponed) = publish(context, &run, running, status).await?;
+    let settling = report::settling(&world);
+    let (mut running, postponed) = publish(context, &run, running, status, settling).await?;
     running.generation = run.metadata.generation;
     lock(&reconciler.running).insert(uid, running);
     // Answers are watched, the end of waiting for one is not.
@@ -170,14 +183,17 @@ fn requeue_at(time: Option<Timestamp>, now: Timestamp) -> Action {
     Action::requeue((left + Duration::from_millis(1)).min(RESYNC))
 }
 
-/// Writes a status that differs from the last one, or says when it is time to.
+/// Writes a status that differs from the last one, or says when it is time to. `settling` is when a
+/// step reported an end of which its TaskRun is about to tell as well.
 async fn publish(
     context: &Context,
     run: &Run,
     running: Running,
     status: RunStatus,
+    settling: Option<Timestamp>,
 ) -> Result<(Running, Option<Timestamp>), Error> {
-    if status == *running.status {
+    let status = running.written.cut(status);
+    if !running.written.differs(run, &status) {
         return Ok((running, None));
     }
     let start = context.clock.now();
@@ -186,18 +202,19 @@ async fn publish(
         condition.map(|condition| (condition.status, condition.reason.clone()))
     };
     // The beginning, the end, and a question do not wait.
-    let urgent = completed(&status) != completed(&running.status);
-    let held_back =
-        start < running.next_write && running.next_write.duration_since(start) <= MAX_WRITE_PAUSE;
-    if !urgent && held_back {
-        let next_write = running.next_write;
-        return Ok((running, Some(next_write)));
+    let urgent = completed(&status) != completed(&running.written.status);
+    let settled = settling.and_then(|time| time.checked_add(MAX_WRITE_PAUSE).ok());
+    let later = [Some(running.next_write), settled].into_iter().flatten().max();
+    // Clocks of others, and one that was set back, are not waited for.
+    let later = later.filter(|time| *time > start && time.duration_since(start) <= MAX_WRITE_PAUSE);
+    if let Some(later) = later.filter(|_| !urgent) {
+        return Ok((running, Some(later)));
     }
-    apply::write_status(context, run, &status).await?;
+    let written = running.written.write(context, run, status).await?;
     let end = context.clock.now();
     let pause = (end.duration_since(start) * WRITE_SHARE).min(MAX_WRITE_PAUSE);
     let next_write = end.saturating_add(pause).unwrap_or(Timestamp::MAX);
-    Ok((Running { status: Arc::new(status), next_write, ..running }, None))
+    Ok((Running { written, next_write, ..running }, None))
 }
 
 impl Default for Reconciler {
@@ -254,13 +271,14 @@ impl Reconciler {
         let (now, message) = (context.clock.now(), error.chain());
         let Some(running) = self.running(&uid) else {
             let status = report::waiting(run, RETRYING, &message, now);
-            drop(write_if_changed(context, run, &status).await);
+            drop(write_if_changed(context, run, &Written::new(run, None), status).await);
             return;
         };
-        let status = report::retrying(&running.status, RETRYING, &message, now);
-        if status != *running.status && apply::write_status(context, run, &status).await.is_ok() {
-            let running = Running { status: Arc::new(status), ..running };
-            lock(&self.running).insert(uid, running);
+        let status = report::retrying(&running.written.status, RETRYING, &message, now);
+        if status != *running.written.status
+            && let Ok(written) = running.written.write(context, run, status).await
+        {
+            lock(&self.running).insert(uid, Running { written, ..running });
         }
     }
 
@@ -275,26 +293,86 @@ impl Reconciler {
         self.listed.get_or_init(listed).await;
     }
 
+    /// What the objects of a run that has been taken up are called.
+    pub(super) fn names_of(&self, run: &Run) -> Result<Names, Error> {
+        let namespace = self.taken_up_in(run).or_else(|| run.namespace());
+        Ok(Names::new(run, &namespace.ok_or(Error::Incomplete("Run"))?))
+    }
+
+    /// The namespace of a run's objects, if it was taken up. Where somebody removed the note that
+    /// says so, its PipelineRun tells.
+    fn taken_up_in(&self, run: &Run) -> Option<String> {
+        let seen = || {
+            let own = DependencyOf::new(run);
+            let ours =
+                |seen: &PipelineView| DependencyOf::of(&seen.metadata).as_ref() == Some(&own);
+            self.pipeline_runs.find(ours)?.namespace()
+        };
+        run.annotations().get(annotation::TARGET_NAMESPACE).cloned().or_else(seen)
+    }
+
+    /// Sets finalizer and note again that somebody has removed from a run that goes on.
+    async fn adopted(
+        &self,
+        context: &Context,
+        run: &Run,
+        running: Running,
+    ) -> Result<Running, Error> {
+        let namespace = &running.names.namespace;
+        if running.written.is_ahead_of(run) || apply::is_adopted(run, namespace) {
+            return Ok(running);
+        }
+        let version = apply::adopt(context, run, namespace).await?;
+        let running = Running { written: running.written.at(version), ..running };
+        let uid = run.uid().unwrap_or_default();
+        if let Some(known) = lock(&self.running).get_mut(&uid) {
+            *known = running.clone();
+        }
+        Ok(running)
+    }
+
+    /// What an earlier run of the same name left and what has not gone yet.
+    pub(super) fn left_over(&self, names: &Names) -> Option<String> {
+        let of = |kind, metadata: &ObjectMeta| {
+            format!("{kind} {}/{}", names.namespace, metadata.name.as_deref().unwrap_or_default())
+        };
+        let task = self.task_runs.left_over(names);
+        let task = task.map(|task| of(TaskRun::kind(&()), &task.metadata));
+        let gate = || self.gates.left_over(names);
+        task.or_else(|| gate().map(|gate| of(CustomRun::kind(&()), &gate.metadata)))
+    }
+
     fn running(&self, uid: &str) -> Option<Running> {
         lock(&self.running).get(uid).cloned()
     }
 
-    fn forget(&self, uid: &str) {
+    /// Forgets runs that are not there any more.
+    pub(super) fn keep(&self, is_there: impl Fn(&str) -> bool) {
+        lock(&self.running).retain(|uid, _| is_there(uid));
+        self.failures.keep(is_there);
+    }
+
+    pub(super) fn forget(&self, uid: &str) {
         lock(&self.running).remove(uid);
         self.failures.forget(uid);
     }
 }
 
-async fn write_if_changed(context: &Context, run: &Run, status: &RunStatus) -> Result<(), Error> {
-    if run.status.as_ref() == Some(status) {
-        return Ok(());
+async fn write_if_changed(
+    context: &Context,
+    run: &Run,
+    written: &Written,
+    status: RunStatus,
+) -> Result<(), Error> {
+    if written.differs(run, &status) {
+        written.write(context, run, status).await?;
     }
-    apply::write_status(context, run, status).await
+    Ok(())
 }
 
-async fn delete(context: &Context, run: &Run) -> Result<Action, Error> {
+async fn delete(context: &Context, run: &Run, reconciler: &Reconciler) -> Result<Action, Error> {
     if run.finalizers().iter().any(|known| known == annotation::RUN_FINALIZER) {
-        if let Ok(names) = names_of(run) {
+        if let Ok(names) = reconciler.names_of(run) {
             apply::delete_objects(context, run, &names).await?;
         }
         apply::release(context, run).await?;

@@ -7,20 +7,26 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use relay_core::{ConditionOutcome, Decorator, Message, MessageSource, Value};
 use relay_model::knative_condition::Condition as TektonCondition;
 use relay_model::v1beta1::{
-    Condition, ConditionStatus, MessageSourceStatus, MessageStatus, OutputStatus, Run, RunStatus,
-    Severity, SpecValidation, StepDecorator, StepDecoratorLink, StepStatus, WhenEvaluation,
+    Condition, ConditionStatus, LogReference, MessageSourceStatus, MessageStatus, OutputStatus,
+    Run, RunStatus, Severity, SpecValidation, StepDecorator, StepDecoratorLink, StepStatus,
+    WhenEvaluation,
 };
 use relay_store::StepRecord;
 
+use super::cut;
 use super::gate::Verdict;
 use super::observe::World;
 use super::progress::Progress;
 use super::snapshot::PlannedStep;
 
-/// The most that is shown of an output, in bytes of JSON; and of all outputs of a run.
+/// The most that is shown of an output, in bytes of JSON; and of all outputs and messages of a run.
 const MAX_OUTPUT: usize = 32 << 10;
-const MAX_OUTPUTS: usize = 512 << 10;
+const MAX_SHOWN: usize = 512 << 10;
+/// The room for both and what was given to the run: etcd takes 1.5 MiB, with all else in it.
+const MAX_OBJECT: usize = 1 << 20;
 
+/// The reason of a run whose PipelineRun went before its steps had ended.
+pub(super) const PIPELINE_RUN_LOST: &str = "PipelineRunLost";
 /// The reason of `Completed` while an answer is waited for.
 const WAITING_FOR_APPROVAL: &str = "WaitingForApproval";
 
@@ -33,20 +39,16 @@ pub(super) fn report(world: &World, verdicts: &BTreeMap<String, Verdict>) -> Run
         let verdict = step.gate.as_ref().and_then(|gate| verdicts.get(gate));
         matches!(verdict, Some(Verdict::Wait { until: Some(_), .. }))
     };
-    let mut room = MAX_OUTPUTS;
+    let given = serde_json::to_vec(&world.run.spec).map_or(0, |json| json.len());
+    let mut room = MAX_SHOWN.min(MAX_OBJECT.saturating_sub(given));
     let steps: Vec<StepStatus> = world
         .snapshot
         .steps
         .iter()
-        .zip(&progress)
         .enumerate()
-        .filter_map(|(index, (planned, progress))| {
-            let (record, stored) = (world.record(index)?, world.reported(index));
-            let asks = asks(planned);
-            Some(step(planned, record, progress, asks, stored, world.now, &mut room))
-        })
+        .filter_map(|(index, planned)| step(world, index, planned, asks(planned), &mut room))
         .collect();
-    let completed = progress.iter().all(|progress| progress.ended.is_some());
+    let completed = progress.iter().all(|progress| progress.is_settled());
     let (succeeded, reason, message) = succeeded(world, &progress);
     let cancelled = world.run.spec.is_cancelled().then_some(true);
     let mut completed_condition = Condition::new("Completed", Some(completed), world.now);
@@ -107,7 +109,27 @@ pub(super) fn ended(
         Condition::new("Completed", Some(true), now),
         Condition::new("Succeeded", Some(succeeded), now).because(reason, message),
     ];
-    finish(run, before, conditions, before.steps.clone(), now)
+    let steps = before.steps.iter().map(|step| closed(step, reason, message, now)).collect();
+    finish(run, before, conditions, steps, now)
+}
+
+/// The last status of a step of a run that ends: one that is open ends with it.
+fn closed(step: &StepStatus, reason: &str, message: &str, now: Timestamp) -> StepStatus {
+    if step.condition("Completed").is_some_and(Condition::is_true) {
+        return step.clone();
+    }
+    let skipped = step.condition("Skipped");
+    let started = skipped.filter(|skipped| skipped.status == ConditionStatus::False).cloned();
+    let skipped = started.unwrap_or_else(|| {
+        let outcome = ConditionOutcome::NotSatisfied.as_str();
+        Condition::new("Skipped", Some(true), now).because(outcome, "")
+    });
+    let conditions = [
+        Condition::new("Completed", Some(true), now),
+        skipped,
+        Condition::new("Succeeded", Some(false), now).because(reason, message),
+    ];
+    StepStatus { conditions: conditions.into(), ..step.clone() }
 }
 
 fn finish(
@@ -157,27 +179,43 @@ fn succeeded(world: &World, progress: &[&Progress]) -> (Option<bool>, &'static s
     if !failed.is_empty() {
         return (Some(false), "StepFailed", format!("failed: {failed}"));
     }
+    // Nobody asked for it in the run, and still its steps were not carried out.
+    if !cancelled.is_empty() {
+        return (Some(false), "Cancelled", format!("its PipelineRun was cancelled: {cancelled}"));
+    }
     if !timed_out.is_empty() || !because("NotStarted").is_empty() {
         let condition = TektonCondition::of(&world.watched.pipeline_run.status.conditions);
         let message = condition.and_then(|condition| condition.message.clone());
         let reason = if timed_out.is_empty() { "PipelineFailed" } else { "TimedOut" };
         return (Some(false), reason, message.unwrap_or_default());
     }
-    if progress.iter().all(|progress| progress.ended.is_some()) {
+    if progress.iter().all(|progress| progress.is_settled()) {
         return (Some(true), "", String::new());
     }
     (None, "", String::new())
 }
 
+/// When steps last reported an end of which their TaskRuns have not told yet.
+pub(super) fn settling(world: &World) -> Option<Timestamp> {
+    let places = 0..world.snapshot.steps.len();
+    let progress = places.filter_map(|index| world.progress(index));
+    let settling = progress.filter(|progress| progress.ended.is_some() && progress.goes_on);
+    let time = |progress: &Progress| {
+        let process = progress.status.process.map(|process| process.timestamp);
+        process.or(progress.status.when.map(|when| when.timestamp))
+    };
+    settling.filter_map(time).max()
+}
+
 fn step(
+    world: &World,
+    index: usize,
     planned: &PlannedStep,
-    record: &StepRecord,
-    progress: &Progress,
     asks: bool,
-    stored: Option<&StepStatus>,
-    now: Timestamp,
     room: &mut usize,
-) -> StepStatus {
+) -> Option<StepStatus> {
+    let (record, progress, now) = (world.record(index)?, world.progress(index)?, world.now);
+    let stored = world.reported(index);
     let status = &progress.status;
     let outcome = status.when.map(|when| when.outcome);
     let started = outcome == Some(ConditionOutcome::Satisfied);
@@ -196,7 +234,9 @@ fn step(
         Condition::new("Succeeded", ended("succeeded"), now).because(reason, message),
     ];
     let before = stored.map(|stored| stored.conditions.as_slice()).unwrap_or_default();
-    StepStatus {
+    let task = planned.task.as_ref().and_then(|task| world.watched.tasks.get(task.as_str()));
+    let pod = task.and_then(|task| task.status.pod_name.as_deref());
+    Some(StepStatus {
         name: planned.name.to_string(),
         conditions: conditions.into_iter().map(|new| new.keeping_time_of(before)).collect(),
         start_time: status.when.filter(|_| started).map(|when| seconds(when.timestamp)),
@@ -206,7 +246,7 @@ fn step(
             .map(|process| seconds(process.timestamp)),
         init_time: None,
         outputs: outputs(record, room),
-        messages: record.messages.iter().map(message_status).collect(),
+        messages: messages(record, room),
         decorators: record
             .decorators
             .iter()
@@ -218,8 +258,15 @@ fn step(
                 }),
             })
             .collect(),
-        logs: Vec::new(),
-    }
+        logs: logs(pod, stored.map(|stored| stored.logs.as_slice()).unwrap_or_default()),
+    })
+}
+
+/// Where the log of a step is: in its pod, and under the key that is known already.
+fn logs(pod: Option<&str>, stored: &[LogReference]) -> Vec<LogReference> {
+    let Some(pod) = pod.filter(|pod| !pod.is_empty()) else { return stored.to_vec() };
+    let known = stored.iter().find(|log| log.name.as_deref() == Some(pod)).cloned();
+    vec![known.unwrap_or_else(|| LogReference { name: Some(pod.to_owned()), context: None })]
 }
 
 /// Outputs, sensitive ones and those too large without their value.
@@ -237,6 +284,29 @@ fn outputs(record: &StepRecord, room: &mut usize) -> Vec<OutputStatus> {
         outputs.push(OutputStatus { name: name.clone(), sensitive, value, omitted });
     }
     outputs
+}
+
+/// Messages, and how many more there are than there is room for.
+fn messages(record: &StepRecord, room: &mut usize) -> Vec<MessageStatus> {
+    let mut messages = Vec::with_capacity(record.messages.len());
+    let mut left_out: Option<(usize, MessageStatus)> = None;
+    for message in &record.messages {
+        let expression = match &message.source {
+            MessageSource::WhenEvaluation { expression }
+            | MessageSource::SpecValidation { expression } => expression.to_json().len(),
+            MessageSource::Log => 0,
+        };
+        let size = message.details.len() + expression;
+        if size <= *room {
+            *room -= size;
+            messages.push(message_status(message));
+        } else {
+            let more = left_out.map_or(1, |(more, _)| more + 1);
+            left_out = Some((more, message_status(message)));
+        }
+    }
+    messages.extend(left_out.map(|(more, last)| cut::note(more, last)));
+    messages
 }
 
 fn message_status(message: &Message) -> MessageStatus {

@@ -1,7 +1,7 @@
 //! Beginning a run, or taking up one that another operator began.
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,11 +21,11 @@ use super::apply::{self, Made};
 use super::objects::{self, Limits, Names};
 use super::pipeline::{self, Given};
 use super::program::Programs;
+use super::reconcile::Reconciler;
 use super::report;
 use super::snapshot::{Snapshot, StoredWorkflow};
 use super::token;
 use crate::error::is_invalid;
-use crate::image::Lookups;
 use crate::read::read;
 use crate::tenant::sink::{self, Sink};
 use crate::tenant::step_account;
@@ -49,17 +49,23 @@ const RETRY: Duration = Duration::from_secs(5);
 struct Start<'a> {
     context: &'a Context,
     run: &'a Run,
-    lookups: &'a Arc<Lookups>,
+    reconciler: &'a Reconciler,
     now: Timestamp,
+    /// The version of the run after it was written to.
+    version: OnceLock<String>,
 }
 
 /// Makes what is not there yet of a run's objects, or takes up a run that another operator began.
+/// Gives back the version of the run as well, if it was written to.
 pub(super) async fn start(
     context: &Context,
     run: &Run,
-    lookups: &Arc<Lookups>,
-) -> Result<Started, Error> {
-    Start { context, run, lookups, now: context.clock.now() }.go().await
+    reconciler: &Reconciler,
+) -> Result<(Started, Option<String>), Error> {
+    let now = context.clock.now();
+    let start = Start { context, run, reconciler, now, version: OnceLock::new() };
+    let started = start.go().await?;
+    Ok((started, start.version.into_inner()))
 }
 
 impl Start<'_> {
@@ -82,10 +88,20 @@ impl Start<'_> {
 
     async fn go(&self) -> Result<Started, Error> {
         let Self { context, run, .. } = self;
-        if run.annotations().contains_key(annotation::TARGET_NAMESPACE) {
-            let names = names_of(run)?;
+        let has_begun = run.status.as_ref().is_some_and(|status| status.start_time.is_some());
+        if has_begun || run.annotations().contains_key(annotation::TARGET_NAMESPACE) {
+            let names = self.reconciler.names_of(run)?;
             if let Some((owner, snapshot)) = stored_snapshot(context, run, &names).await? {
                 return self.take_up(names, Arc::new(snapshot), owner).await;
+            }
+            // What was deleted is not made again: steps would run twice.
+            if has_begun {
+                let message = format!(
+                    "ConfigMap {}/{}, with all that belongs to the run, was deleted before the \
+                     run had ended",
+                    names.namespace, names.immutable
+                );
+                return Ok(self.failed(report::PIPELINE_RUN_LOST, &message));
             }
         }
         let run_namespace = run.namespace().ok_or(Error::Incomplete("Run"))?;
@@ -116,7 +132,9 @@ impl Start<'_> {
             Ok(immutable) => immutable,
             Err(error) => return Ok(self.failed("InvalidRun", &error.to_string())),
         };
-        apply::adopt(context, run, &namespace).await?;
+        if let Some(version) = apply::adopt(context, run, &namespace).await? {
+            self.version.get_or_init(|| version);
+        }
         let owner = match self.make(&immutable, "InvalidRun").await? {
             Ok(owner) => owner,
             Err(stopped) => return Ok(stopped),
@@ -182,6 +200,10 @@ impl Start<'_> {
             let message = format!("there is no namespace {:?}", names.namespace);
             return Ok(self.waiting("NamespaceNotFound", &message, RETRY));
         };
+        // Tekton would take a TaskRun of that name for one of this run.
+        if let Some(object) = self.reconciler.left_over(&names) {
+            return Err(Error::LeftOver { object });
+        }
         let programs = match self.programs(&snapshot, &names.namespace) {
             Ok(programs) => programs,
             Err(asked) => {
@@ -286,7 +308,7 @@ impl Start<'_> {
                 continue;
             }
             let place = (namespace, account.as_str());
-            match self.lookups.find(self.context, inspector, place, image, &run) {
+            match self.reconciler.images.find(self.context, inspector, place, image, &run) {
                 Some(found) => drop(programs.insert(image.clone(), found)),
                 None if asked.contains(image) => {}
                 None => asked.push(image.clone()),
@@ -350,12 +372,4 @@ fn read_snapshot(map: &ConfigMap, run: &Run) -> Option<Snapshot> {
         })
         .collect();
     Some(snapshot)
-}
-
-/// The names of the objects of a run that has been taken up.
-pub(super) fn names_of(run: &Run) -> Result<Names, Error> {
-    let namespace = run.annotations().get(annotation::TARGET_NAMESPACE);
-    let namespace = namespace.cloned().or_else(|| run.namespace());
-    let namespace = namespace.ok_or(Error::Incomplete("Run"))?;
-    Ok(Names::new(run, &namespace))
 }

@@ -47,6 +47,7 @@ pub(super) fn task_spec(
         read_only: Some(true),
         ..VolumeMount::default()
     });
+    let args = entrypoint(step, &given.programs);
     let image = Some(step.container.image.clone()).filter(|image| !image.is_empty());
     TaskSpec {
         metadata: Some(embedded_metadata(
@@ -77,8 +78,8 @@ pub(super) fn task_spec(
                 image: image.or_else(|| Some(DEFAULT_IMAGE.to_owned())),
                 image_pull_policy: settings.pull_policy.clone(),
                 command: vec![format!("{TOOLS_DIR}/entrypoint")],
-                args: entrypoint(step, &given.programs).iter().map(|arg| verbatim(arg)).collect(),
-                env,
+                env: env.into_iter().chain(dollar(&args)).collect(),
+                args: args.iter().map(|arg| verbatim(arg)).collect(),
                 compute_resources: names.is_managed.then(|| resources(settings)).flatten(),
                 volume_mounts: mounts.collect(),
                 security_context: Some(SecurityContext {
@@ -132,10 +133,25 @@ fn entrypoint(step: &Step, programs: &Programs) -> Vec<String> {
     args
 }
 
-/// An argument that the kubelet hands on as it was written: it would take `$(NAME)` for a variable
-/// and `$$` for one sign.
+/// A variable of steps whose arguments say `$(`.
+const DOLLAR: &str = "RELAY_DOLLAR";
+
+/// An argument that comes out as it was written. The kubelet would take `$(NAME)` for a variable and
+/// `$$` for one sign. Tekton looks for `$(params.NAME)` and others before it and knows no way to write
+/// them, so the sign in front of a parenthesis comes from a variable.
 fn verbatim(arg: &str) -> String {
-    arg.replace('$', "$$")
+    let parts: Vec<_> = arg.split("$(").map(|part| part.replace('$', "$$")).collect();
+    parts.join(&format!("$({DOLLAR})("))
+}
+
+/// The variable, where an argument needs it.
+fn dollar(args: &[String]) -> Option<EnvVar> {
+    let is_needed = args.iter().any(|arg| arg.contains("$("));
+    is_needed.then(|| EnvVar {
+        name: DOLLAR.to_owned(),
+        value: Some("$".to_owned()),
+        ..EnvVar::default()
+    })
 }
 
 fn script_volume(planned: &PlannedStep, names: &Names) -> Volume {

@@ -31,8 +31,9 @@ async fn a_run_on_a_real_api_server() {
     ]);
     world.create_workflow("w", steps).await;
     world.create_run("run-1", "w").await;
-    let go =
-        Ending { outputs: [("go".to_owned(), Value::from("yes"))].into(), ..Ending::default() };
+    let nulls = Value::from_json(r#"{"a":null,"l":[1,null,{"b":null}]}"#).unwrap();
+    let outputs = [("go".to_owned(), Value::from("yes")), ("nulls".to_owned(), nulls.clone())];
+    let go = Ending { outputs: outputs.into(), ..Ending::default() };
     let mut tekton = Tekton::new(world.client.clone())
         .ending("build", go)
         .ending("bad", Ending { exit_code: 2, ..Ending::default() });
@@ -63,6 +64,7 @@ async fn a_run_on_a_real_api_server() {
             "run: False StepFailed",
         ]
     );
+    assert_eq!(status.steps[0].outputs[1].value, nulls);
     assert!(!data(&world.client, "run-1-mutable").await.is_empty());
 
     // Nothing is written any more, and deleting the run takes everything along.

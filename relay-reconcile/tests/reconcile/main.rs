@@ -7,11 +7,15 @@ mod controller;
 #[cfg(test)]
 mod cost;
 #[cfg(test)]
+mod endings;
+#[cfg(test)]
 mod extremes;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod image;
+#[cfg(test)]
+mod interference;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
@@ -24,6 +28,8 @@ mod lookups;
 mod objects;
 #[cfg(test)]
 mod registry;
+#[cfg(test)]
+mod reports;
 #[cfg(test)]
 mod requirements;
 #[cfg(test)]

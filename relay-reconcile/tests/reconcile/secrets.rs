@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube_memory::Verb;
-use relay_model::v1beta1::{Condition, RunStatus, Tenant};
+use relay_model::v1beta1::{Condition, Tenant};
 use serde_json::json;
 
 use crate::tekton::Tekton;

@@ -32,13 +32,15 @@ pub(crate) struct Ending {
 pub(crate) struct Tekton {
     pub(crate) client: Client,
     pub(crate) endings: BTreeMap<String, Ending>,
+    /// The PipelineRun that is carried out, where it is to be only one.
+    pub(crate) only: Option<String>,
     /// The steps in the order in which they ran.
     pub(crate) ran: Vec<String>,
 }
 
 impl Tekton {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client, endings: BTreeMap::new(), ran: Vec::new() }
+        Self { client, endings: BTreeMap::new(), only: None, ran: Vec::new() }
     }
 
     pub(crate) fn ending(mut self, step: &str, ending: Ending) -> Self {
@@ -50,7 +52,11 @@ impl Tekton {
     pub(crate) async fn advance(&mut self) -> bool {
         let pipelines: Api<PipelineRun> = Api::all(self.client.clone());
         let mut busy = false;
-        for pipeline in pipelines.list(&ListParams::default()).await.unwrap() {
+        let mut params = ListParams::default();
+        if let Some(name) = &self.only {
+            params = params.fields(&format!("metadata.name={name}"));
+        }
+        for pipeline in pipelines.list(&params).await.unwrap() {
             let status = pipeline.status.clone().unwrap_or_default();
             if !Condition::is_done(&status.conditions) {
                 busy |= self.pipeline(&pipeline).await;

@@ -128,8 +128,8 @@ async fn step(invocation: Invocation) -> i32 {
                 EntrypointError::Unreported { ended, .. } => finish(ended).await,
                 EntrypointError::Unobserved(_) => FAILED,
             };
-            // Success that nobody knows of is none.
-            complain(chain(&error), code.max(FAILED)).await
+            // The code of the container is what tells of the program when the report does not.
+            complain(chain(&error), code).await
         }
     }
 }

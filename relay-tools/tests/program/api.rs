@@ -111,9 +111,14 @@ async fn append(
 
 /// The URL by which the step knows the API.
 pub(crate) async fn serve(mood: Mood) -> (String, Arc<Logs>) {
+    serve_with(mood, StatusCode::CREATED).await
+}
+
+/// The same of an API that answers reports so.
+pub(crate) async fn serve_with(mood: Mood, reports: StatusCode) -> (String, Arc<Logs>) {
     let logs = Arc::new(Logs { mood, ..Logs::default() });
     let router = Router::new()
-        .route("/status", put(StatusCode::CREATED))
+        .route("/status", put(reports))
         .route("/environment", get(StatusCode::NOT_FOUND))
         .route("/validate", post(StatusCode::OK))
         .route("/logs", post(create))

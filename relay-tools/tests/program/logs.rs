@@ -3,7 +3,9 @@
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use crate::api::{Mood, serve};
+use axum::http::StatusCode;
+
+use crate::api::{Mood, serve, serve_with};
 use crate::program::tools;
 
 async fn printing(url: &str, script: &str, variables: &[(&str, &str)]) -> Output {
@@ -14,6 +16,17 @@ async fn printing(url: &str, script: &str, variables: &[(&str, &str)]) -> Output
         .env("RELAY_GATED", "true")
         .envs(variables.iter().copied());
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_exit_code_is_that_of_the_program_also_when_the_report_is_refused() {
+    for (name, script, code) in [("success", "true", 0), ("failure", "exit 5", 5)] {
+        let (url, _) = serve_with(Mood::Absent, StatusCode::FORBIDDEN).await;
+        let output = printing(&url, script, &[("RELAY_ENABLE_SECURE_LOGGING", "false")]).await;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{name}: {stderr}");
+        assert!(stderr.contains("report"), "{name}: {stderr}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

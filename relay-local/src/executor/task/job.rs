@@ -50,21 +50,51 @@ impl<'a> Job<'a> {
             None => Ok((variable.name.as_str(), variable.value.as_deref().unwrap_or_default())),
             Some(_) => Err(JobError::Variable(variable.name.clone())),
         });
+        let variables: Vec<_> = variables.collect::<Result<_, _>>()?;
         Ok(Self {
-            invocation: invocation(container, images)?,
-            variables: variables.collect::<Result<_, _>>()?,
+            invocation: invocation(container, &variables, images)?,
+            variables,
             mounts: mounts(container, task)?,
         })
     }
 }
 
+/// Reads a word as the kubelet does: `$$` is one sign, and `$(NAME)` stands for a variable of the
+/// container, if it has that.
+fn read(word: &str, variables: &[(&str, &str)]) -> String {
+    let mut text = String::with_capacity(word.len());
+    let mut rest = word;
+    while let Some((before, after)) = rest.split_once('$') {
+        text.push_str(before);
+        rest = if let Some(after) = after.strip_prefix('$') {
+            text.push('$');
+            after
+        } else if let Some((value, after)) = variable(after, variables) {
+            text.push_str(value);
+            after
+        } else {
+            text.push('$');
+            after
+        };
+    }
+    text.push_str(rest);
+    text
+}
+
+/// The value of the variable that is named here in parentheses, and what comes behind.
+fn variable<'w, 'v>(word: &'w str, variables: &[(&str, &'v str)]) -> Option<(&'v str, &'w str)> {
+    let (name, rest) = word.strip_prefix('(')?.split_once(')')?;
+    let (_, value) = variables.iter().find(|(known, _)| *known == name)?;
+    Some((value, rest))
+}
+
 fn invocation(
     container: &TaskStep,
+    variables: &[(&str, &str)],
     images: &BTreeMap<String, PathBuf>,
 ) -> Result<Invocation, JobError> {
-    // The kubelet reads two signs as one. Variables in arguments are left alone.
     let read = |words: &[String]| -> Vec<String> {
-        words.iter().map(|word| word.replace("$$", "$")).collect()
+        words.iter().map(|word| read(word, variables)).collect()
     };
     let (command, args) = (read(&container.command), read(&container.args));
     match command.split_first() {
@@ -126,6 +156,14 @@ mod tests {
             (
                 entry(&["-entrypoint", "sh", "--", "-c", "$$(kill $$$$) $x"]),
                 Invocation::new("sh", ["-c", "$(kill $$) $x"]),
+            ),
+            (
+                json!({
+                    "command": [ENTRYPOINT],
+                    "args": ["-entrypoint", "sh", "--", "$(D)(D) $$(D) $(E) $(D $", "$$$(D)$$"],
+                    "env": [{"name": "D", "value": "$"}],
+                }),
+                Invocation::new("sh", ["$(D) $(D) $(E) $(D $", "$$$"]),
             ),
             (entry(&["--", "-k"]), Invocation::new("/bin/known", ["-k"])),
             (entry(&[]), Invocation::new("/bin/known", [""; 0])),

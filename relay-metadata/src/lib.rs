@@ -68,12 +68,14 @@
 //! | `config_maps` | callers whose data is in ConfigMaps: [`ConfigMapStores`] |
 //! | `endpoints` | what is done, one module per endpoint |
 //! | `body`, `query`, `answer` | what comes in and goes out |
+//! | `address` | addresses in claims and decorators |
 //! | `catalogue`, `error` | the one table of errors, [`CATALOGUE`], and how they are answered |
 //! | `metrics` | what is counted: [`Metrics`] |
 //! | `schemas` | what specs look like: [`StepSchemas`] |
 //! | `reported` | which errors were already told |
 //! | `serve`, `tls` | sockets: [`Router::serve`], [`Tls`] |
 
+mod address;
 mod answer;
 mod authentication;
 mod body;

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::index::{Found, PodIndex};
 use super::pod::{Home, Pod, WirePod};
 use super::stores::ClusterStores;
+use crate::address::check_addresses;
 use crate::error::Chain;
 
 /// On the namespace of a tenant: the object that it was made for, as JSON.
@@ -148,6 +149,7 @@ impl PodAuthenticator {
             TokenError::Refused(_) => AuthenticateError::refused(Chain(&error)),
             error => AuthenticateError::Backend(Box::new(error)),
         })?;
+        check_addresses(&claims)?;
         // The name as well: our own account, with which ConfigMaps are read, reaches other namespaces.
         let named = claims.namespace_name.as_deref() == Some(&*pod.namespace);
         if claims.namespace_uid.as_ref() != Some(&home.uid) || !named {
@@ -189,7 +191,8 @@ impl Authenticator for PodAuthenticator {
         let Verified { action, claims, .. } = verified.as_ref();
         claims.check_time(self.clock.now()).map_err(AuthenticateError::refused)?;
         let stores = self.stores.of(verified, home, pod.image.as_deref())?;
-        Ok(Caller { action: action.clone(), stores, expires_at: claims.end() })
+        let (action, instance) = (action.clone(), Some(Arc::clone(&pod.uid)));
+        Ok(Caller { action, instance, stores, expires_at: claims.end() })
     }
 }
 

@@ -55,7 +55,7 @@ struct Shared {
 struct Pods {
     /// Since when there is no news. A new list, once it is whole, takes the place of all this.
     lost: Option<Instant>,
-    by_uid: HashMap<Box<str>, Arc<Pod>>,
+    by_uid: HashMap<Arc<str>, Arc<Pod>>,
     by_address: HashMap<IpAddr, Vec<Arc<Pod>>>,
 }
 

@@ -87,7 +87,7 @@ impl Resource for WirePod {
 
 /// A live pod.
 pub(super) struct Pod {
-    pub(super) uid: Box<str>,
+    pub(super) uid: Arc<str>,
     pub(super) name: Box<str>,
     pub(super) version: Box<str>,
     pub(super) namespace: Box<str>,

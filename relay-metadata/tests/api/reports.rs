@@ -109,6 +109,8 @@ async fn links() {
         ("no address", r#"{"type": "link"}"#),
         ("relative", r#"{"type": "link", "uri": "/a"}"#),
         ("script", r#"{"type": "link", "uri": "javascript:alert(1)"}"#),
+        ("open host", r#"{"type": "link", "uri": "https://[::1"}"#),
+        ("bad escape", r#"{"type": "link", "uri": "https://x/%zz"}"#),
         ("number", r#"{"type": "link", "uri": 1}"#),
         ("description", r#"{"type": "link", "uri": "https://example.com", "description": {}}"#),
     ] {

@@ -108,7 +108,7 @@ async fn output_is_kept_below_the_callers_own_context() {
         assert_eq!(say(&world, DEPLOY, &out, b"foreign").await, 404);
         assert_eq!(say(&world, PUSH, &out, b"foreign").await, 404);
         let renamed = out.replace('.', ".0");
-        for made_up in ["x", "..", "0.0.0", renamed.as_str()] {
+        for made_up in ["x", "...", "0.0.0", renamed.as_str()] {
             assert_eq!(say(&world, BUILD, made_up, b"x").await, 404, "{made_up}");
         }
         for name in [String::new(), "x".repeat(81)] {

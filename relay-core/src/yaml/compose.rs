@@ -83,9 +83,14 @@ fn syntax(error: &ScanError) -> Problem {
 }
 
 fn tag_of(tag: Option<&saphyr_parser::Tag>) -> Option<Tag> {
+    const CORE: &str = "tag:yaml.org,2002:";
     let tag = tag?;
-    if tag.handle == "tag:yaml.org,2002:" {
+    if tag.handle == CORE {
         return Some(Tag::Core(tag.suffix.as_str().into()));
+    }
+    // Written out, as `!<tag:yaml.org,2002:str>`.
+    if let ("" | "!", Some(name)) = (tag.handle.as_str(), tag.suffix.strip_prefix(CORE)) {
+        return Some(Tag::Core(name.into()));
     }
     match (tag.handle.as_str(), tag.suffix.as_str()) {
         ("!" | "", "" | "!") => Some(Tag::Core("str".into())),
@@ -345,4 +350,24 @@ fn without_alias(text: &str, alias: Location) -> Option<String> {
     let at = line + column;
     let rest = text.get(at..)?.strip_prefix('*')?;
     Some(format!("{}!{rest}", text.get(..at)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::yaml;
+
+    #[test]
+    fn tags_that_are_written_out() {
+        let tagged = |name: &str, text: &str| format!("!<tag:yaml.org,2002:{name}> {text}");
+        for (name, text, expected) in [
+            ("str", "5", r#""5""#),
+            ("int", "5", "5"),
+            ("binary", "AAE=", r#"{"$encoding":"base64","data":"AAE="}"#),
+            ("seq", "[1]", "[1]"),
+        ] {
+            let tree = yaml::tree(&tagged(name, text)).unwrap();
+            assert_eq!(tree.to_json(), expected, "{name}");
+        }
+        assert!(yaml::tree(&tagged("int", "x")).is_err());
+    }
 }

@@ -251,6 +251,13 @@ async fn claims_of_a_wrong_type_are_refused_alike() {
         let answer = send(&api, &Method::GET, "/conditions", &[&token]).await;
         assert_eq!(answer.status.as_u16(), status, "{name}");
     }
+    for (name, critical, status) in [("none", None, 200), ("some", Some("exp"), 401)] {
+        let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
+        header.crit = critical.map(|part| vec![part.to_owned()]);
+        let token = jsonwebtoken::encode(&header, &good, &encoding).unwrap();
+        let answer = send(&api, &Method::GET, "/conditions", &[&format!("Bearer {token}")]).await;
+        assert_eq!(answer.status.as_u16(), status, "critical: {name}");
+    }
     // Endless or not begun are no types: without them a token of sample mode is good.
     for claim in ["exp", "nbf", "iat", "iss"] {
         let token = signed(&changed(&good, claim, None));

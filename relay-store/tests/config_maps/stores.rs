@@ -174,3 +174,11 @@ async fn what_cannot_be_stored_is_refused() {
     let missing = missing.set_output("o", 1.into()).await;
     assert!(matches!(missing, Err(StoreError::Backend { .. })), "{missing:?}");
 }
+
+#[test]
+fn names_are_as_long_in_keys_as_stores_in_memory_believe() {
+    for name in ["", "plain-Name_1.x", "my param", "a/b", "ä", "a_.20b", "_", "__.", "\0"] {
+        let key = key::parameter(name).unwrap();
+        assert_eq!(key.len(), "parameters.".len() + relay_core::length_in_key(name), "{name:?}");
+    }
+}

@@ -73,7 +73,7 @@
 //! | `metrics` | what is counted: [`Metrics`] |
 //! | `schemas` | what specs look like: [`StepSchemas`] |
 //! | `reported` | which errors were already told |
-//! | `serve`, `tls` | sockets: [`Router::serve`], [`Tls`] |
+//! | `serve`, `tls`, `wire` | sockets: [`Router::serve`], [`Tls`], the bytes of a connection |
 
 mod address;
 mod answer;
@@ -95,6 +95,7 @@ mod schemas;
 mod serve;
 mod tls;
 mod token;
+mod wire;
 
 pub use catalogue::{CATALOGUE, Entry};
 pub use config_maps::ConfigMapStores;

@@ -157,6 +157,16 @@ where
     response
 }
 
+/// Logs panics by the place in the source where they come from, and nothing else of them: their own
+/// words may quote what was being worked on. For programs that serve nothing but the API, since it
+/// holds for the whole process.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a panic");
+    }));
+}
+
 /// The panic's own words stay out of answer and log: they may quote what was being worked on.
 fn panicked() -> Response {
     tracing::error!("an endpoint panicked");

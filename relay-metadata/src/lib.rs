@@ -99,6 +99,7 @@ mod wire;
 
 pub use catalogue::{CATALOGUE, Entry};
 pub use config_maps::ConfigMapStores;
+pub use exchange::log_panics;
 pub use metrics::Metrics;
 pub use router::{Limits, Router};
 pub use routes::{Access, ROUTES, Route};

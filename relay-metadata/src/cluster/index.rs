@@ -132,7 +132,13 @@ impl PodIndex {
         loop {
             tokio::time::sleep(HEARTBEAT).await;
             let answer = tokio::time::timeout(ANSWER, api.list_metadata(&one)).await;
-            if !matches!(answer, Ok(Ok(_))) {
+            // One that is busy says so, and is there.
+            let is_there = match answer {
+                Ok(Ok(_)) => true,
+                Ok(Err(kube::Error::Api(status))) => status.code == 429,
+                _ => false,
+            };
+            if !is_there {
                 tracing::warn!("the API server does not tell of pods");
                 self.lose();
                 self.0.out_of_reach.notify_waiters();

@@ -1,8 +1,11 @@
 //! The claims of a token: which action holds it and where that action's data is
 //! (`metadata-api.md` §3.2).
 
+use std::fmt;
+
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::action::{Action, NameError, RunId, StepName, TriggerName};
@@ -34,13 +37,13 @@ pub struct Claims {
     #[serde(rename = "sub", skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// Second of issue.
-    #[serde(rename = "iat", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "iat", skip_serializing_if = "Option::is_none", deserialize_with = "earlier")]
     pub issued_at: Option<i64>,
     /// Second before which the token is refused.
-    #[serde(rename = "nbf", skip_serializing_if = "Option::is_none", deserialize_with = "second")]
+    #[serde(rename = "nbf", skip_serializing_if = "Option::is_none", deserialize_with = "earlier")]
     pub not_before: Option<i64>,
     /// Second from which on the token is refused.
-    #[serde(rename = "exp", skip_serializing_if = "Option::is_none", deserialize_with = "second")]
+    #[serde(rename = "exp", skip_serializing_if = "Option::is_none", deserialize_with = "later")]
     pub expires_at: Option<i64>,
     /// The namespace of the run's objects.
     #[serde(rename = "k8s.io/namespace-name", skip_serializing_if = "Option::is_none")]
@@ -221,9 +224,44 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
     })
 }
 
-/// A time that is there is a whole second: a null must not turn an end into none.
-fn second<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    i64::deserialize(deserializer).map(Some)
+/// A time that is there is a number of seconds: a null must not turn an end into none. Parts of a
+/// second are of no use, so a time is moved to where the token is valid.
+fn later<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    deserializer.deserialize_any(Second(f64::ceil)).map(Some)
+}
+
+fn earlier<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    deserializer.deserialize_any(Second(f64::floor)).map(Some)
+}
+
+/// Reads a number, whose parts of a second this rounds away.
+struct Second(fn(f64) -> f64);
+
+impl Visitor<'_> for Second {
+    type Value = i64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of seconds")
+    }
+
+    fn visit_i64<E: Error>(self, seconds: i64) -> Result<i64, E> {
+        Ok(seconds)
+    }
+
+    fn visit_u64<E: Error>(self, seconds: u64) -> Result<i64, E> {
+        i64::try_from(seconds).map_err(E::custom)
+    }
+
+    fn visit_f64<E: Error>(self, seconds: f64) -> Result<i64, E> {
+        const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+        let Self(round) = self;
+        if !(-BEYOND..BEYOND).contains(&seconds) {
+            return Err(E::custom("the time is out of range"));
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole and in range")]
+        let whole = round(seconds) as i64;
+        Ok(whole)
+    }
 }
 
 fn expose<S: Serializer>(token: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -10,7 +10,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::claims::{AUDIENCE, Claims, ClaimsError};
-use crate::token::{TokenError, TokenSigner, TokenVerifier};
+use crate::token::{TokenError, TokenSigner, TokenVerifier, understood};
 
 /// Why a text is no key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -148,6 +148,7 @@ impl TokenVerifier for VerifyingKeys {
     async fn verify(&self, token: &SecretString) -> Result<Claims, TokenError> {
         let token = token.expose_secret().trim();
         let header = jsonwebtoken::decode_header(token).map_err(TokenError::refused)?;
+        understood(&header)?;
         let named = |key: &&VerifyingKey| header.kid.as_ref().is_none_or(|kid| *kid == key.id);
         let mut last: jsonwebtoken::errors::Error = ErrorKind::InvalidSignature.into();
         for key in self.0.iter().filter(named).filter(|key| key.algorithm == header.alg) {
@@ -174,8 +175,10 @@ impl Claims {
     /// beginning or end.
     pub fn from_verified(token: &SecretString) -> Result<Self, TokenError> {
         let token = token.expose_secret().trim();
-        let claims = jsonwebtoken::dangerous::insecure_decode::<Self>(token);
-        let claims = claims.map_err(TokenError::refused)?.claims;
+        let data = jsonwebtoken::dangerous::insecure_decode::<Self>(token);
+        let data = data.map_err(TokenError::refused)?;
+        understood(&data.header)?;
+        let claims = data.claims;
         if !claims.audience.iter().any(|audience| audience == AUDIENCE) {
             return Err(TokenError::refused(ClaimsError::Audience));
         }

@@ -66,9 +66,9 @@ pub use key_pair::{KeyError, SigningKey, VerifyingKeys};
 pub use seal::{SealError, SealKeys, TokenSealer};
 pub use store::{
     AuthenticateError, Authenticator, Caller, ConditionOutcome, Decorator, Definition, Event,
-    EventSink, Journal, LaunchedRun, LogMessage, LogSink, MemoryDefinition, MemoryJournal,
-    MemorySecrets, Message, MessageSource, Output, Presented, ProcessState, RunLauncher,
-    SecretStore, StepStatus, StoreError, Stores, WhenCondition,
+    EventSink, Journal, LaunchedRun, LogMessage, LogSink, MAX_CHOSEN, MAX_KEY, MemoryDefinition,
+    MemoryJournal, MemorySecrets, Message, MessageSource, Output, Presented, ProcessState,
+    RunLauncher, SecretStore, StepStatus, StoreError, Stores, WhenCondition, length_in_key,
 };
 pub use token::{Hs256Key, TokenError, TokenSigner, TokenVerifier};
 pub use value::{JsonError, Map, Number, SecretValue, Value, ValueKind};

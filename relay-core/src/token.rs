@@ -135,8 +135,18 @@ impl TokenVerifier for Hs256Key {
         validation.set_audience(&[AUDIENCE]);
         validation.required_spec_claims = HashSet::from(["aud".to_owned(), "sub".to_owned()]);
         validation.validate_exp = false;
-        jsonwebtoken::decode::<Claims>(token.expose_secret().trim(), &self.decoding, &validation)
-            .map(|data| data.claims)
-            .map_err(TokenError::refused)
+        let token = token.expose_secret().trim();
+        let data = jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation);
+        let data = data.map_err(TokenError::refused)?;
+        understood(&data.header)?;
+        Ok(data.claims)
+    }
+}
+
+/// Refuses what a token marks as critical: its meaning is not known here (RFC 7515 §4.1.11).
+pub(crate) fn understood(header: &Header) -> Result<(), TokenError> {
+    match header.crit {
+        None => Ok(()),
+        Some(_) => Err(TokenError::refused("the header has critical parts that nobody knows here")),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ use crate::executor::{Executor, ExecutorOptions, News, StepNews};
 use crate::mask::Masks;
 use crate::narrator::Narrator;
 use crate::outcome::Outcome;
+use crate::second_name::install;
 use crate::submission::Submission;
 
 /// How many events, and newss of output, wait for a slow reader. Steps wait beyond that.
@@ -337,12 +338,6 @@ impl Drop for Run {
         self.steps.abort();
         self.stop.cancel();
     }
-}
-
-/// Puts the program where steps find it as `ni`.
-fn install(ni: &Path, tools_dir: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(tools_dir)?;
-    std::os::unix::fs::symlink(std::path::absolute(ni)?, tools_dir.join("ni"))
 }
 
 fn refused(object: String) -> impl FnOnce(kube::Error) -> EngineError {

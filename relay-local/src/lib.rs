@@ -48,5 +48,5 @@ pub use mask::Masks;
 pub use narrator::Narrator;
 pub use outcome::{Outcome, Phase};
 pub use relay_model::v1beta1::Answer;
-pub use second_name::be_ni;
+pub use second_name::{NiDirectory, be_ni};
 pub use submission::{Limits, Submission};

@@ -4,7 +4,8 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use relay_core::Value;
 
-/// A JSON document in transfer form: strings that JSON cannot carry are `$encoding` objects.
+/// A JSON document. Values of workflows are in transfer form, where strings that JSON cannot carry are
+/// `$encoding` objects; what the API says itself is plain JSON.
 pub(crate) struct Document(String);
 
 impl Document {
@@ -13,7 +14,8 @@ impl Document {
         Self(value.to_json())
     }
 
-    /// The object of these members, which are put in the order of their names.
+    /// The object of these members, which are put in the order of their names. The member `value` is
+    /// in transfer form.
     pub(crate) fn object<const N: usize>(mut members: [(&'static str, Value); N]) -> Self {
         members.sort_unstable_by_key(|(name, _)| *name);
         let mut text = String::with_capacity(512);
@@ -21,7 +23,10 @@ impl Document {
             text.push_str(if index == 0 { "{\"" } else { ",\"" });
             text.push_str(name);
             text.push_str("\":");
-            value.append_json(&mut text);
+            match *name {
+                "value" => value.append_json(&mut text),
+                _ => value.append_plain_json(&mut text),
+            }
         }
         text.push('}');
         Self(text)
@@ -29,7 +34,8 @@ impl Document {
 
     /// The document of a value with a line feed at its end, as errors have it.
     pub(crate) fn line(value: &Value) -> Self {
-        let mut text = value.to_json();
+        let mut text = String::with_capacity(512);
+        value.append_plain_json(&mut text);
         text.push('\n');
         Self(text)
     }

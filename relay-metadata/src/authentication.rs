@@ -122,6 +122,11 @@ impl Authenticated {
         &self.0.action
     }
 
+    /// What tells it from others that are called the same.
+    pub(crate) fn instance(&self) -> Option<&str> {
+        self.0.instance.as_deref()
+    }
+
     /// What its author wrote.
     pub(crate) fn definition(&self) -> Result<&dyn Definition, ApiError> {
         self.0.stores.definition.as_deref().ok_or(ApiError::Forbidden)

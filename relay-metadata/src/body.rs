@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use relay_core::{Number, Value};
 
 use crate::error::ApiError;
@@ -188,18 +189,33 @@ impl<'a> Members<'a> {
     }
 }
 
-/// The parser takes more than RFC 3339 allows, such as times without seconds.
+/// The parser takes more than RFC 3339 allows, such as times without seconds, and less: it knows no
+/// more than nine digits of a second, and the calendar of its time stamps ends a day early.
 fn rfc3339(text: &str) -> Option<Timestamp> {
     const SHAPE: &[u8] = b"0000-00-00T00:00:00";
     let digits_and_marks = text.bytes().zip(SHAPE).all(|(byte, shape)| match shape {
         b'0' => byte.is_ascii_digit(),
         mark => byte == *mark,
     });
-    let zone = text.get(SHAPE.len()..)?;
-    let zone = match zone.strip_prefix('.') {
-        Some(fraction) => fraction.trim_start_matches(|c: char| c.is_ascii_digit()),
-        None => zone,
+    let (time, rest) = text.split_at_checked(SHAPE.len())?;
+    let (fraction, zone) = match rest.strip_prefix('.') {
+        Some(digits) => {
+            let zone = digits.trim_start_matches(|c: char| c.is_ascii_digit());
+            (digits.strip_suffix(zone).filter(|fraction| !fraction.is_empty())?, zone)
+        }
+        None => ("0", rest),
     };
-    let zoned = zone == "Z" || matches!(zone.as_bytes(), [b'+' | b'-', _, _, b':', _, _]);
-    if digits_and_marks && zoned { text.parse().ok() } else { None }
+    let zoned = match zone.as_bytes() {
+        b"Z" => true,
+        [b'+' | b'-', tens, ones, b':', _, _] => [*tens, *ones] < *b"24",
+        _ => false,
+    };
+    // A leap second is none that can be told apart from the next.
+    if !digits_and_marks || !zoned || time.ends_with("60") {
+        return None;
+    }
+    let fraction = fraction.get(..9).unwrap_or(fraction);
+    let late = || time.parse::<DateTime>().is_ok_and(|time| time.year() == 9999);
+    let parsed = format!("{time}.{fraction}{zone}").parse();
+    parsed.ok().or_else(|| late().then_some(Timestamp::MAX))
 }

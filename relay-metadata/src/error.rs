@@ -133,13 +133,31 @@ fn styled(style: &str, argument: &Value) -> String {
     };
     match style {
         "pre" => format!("`{}`", plain(argument)),
-        "quote" => format!("{:?}", plain(argument)),
+        "quote" => quoted(&plain(argument)),
         "list" => {
             let items = argument.as_list().unwrap_or_default();
             items.iter().map(|item| format!("* {}", plain(item))).collect::<Vec<_>>().join("\n")
         }
         _ => plain(argument),
     }
+}
+
+/// Between double quotes, with the escapes of most languages.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            c if c.is_ascii_control() => quoted.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 /// An error with all its sources, for the log.

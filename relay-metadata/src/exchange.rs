@@ -1,5 +1,6 @@
 //! The one layer, which every request passes, unknown paths included: request id, access log,
-//! security headers, the time limit, the check that the path can be read at all, authentication.
+//! security headers, the time limit, the check that the path can be read and is a clean one,
+//! authentication.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -109,7 +110,9 @@ where
     // Without the query, which may hold what a caller asks of its spec.
     let path = request.uri().path().to_owned();
 
-    let response = if is_readable(&path) {
+    let response = if let Some(answer) = instead(&path, request.uri().query()) {
+        answer
+    } else {
         let handled = AssertUnwindSafe(handle(app, route, request, inner)).catch_unwind();
         let handled = tokio::time::timeout(app.limits.request_time, handled).await;
         match handled {
@@ -117,10 +120,6 @@ where
             Ok(Err(_)) => panicked(),
             Err(_) => ApiError::Timeout.into_response(),
         }
-    } else {
-        const TEXT: &str = "text/plain; charset=utf-8";
-        let headers = [(header::CONTENT_TYPE, TEXT)];
-        (StatusCode::BAD_REQUEST, headers, "400 Bad Request").into_response()
     };
 
     let (status, took) = (response.status(), started.elapsed());
@@ -158,10 +157,60 @@ where
     response
 }
 
+/// Logs panics by the place in the source where they come from, and nothing else of them: their own
+/// words may quote what was being worked on. For programs that serve nothing but the API, since it
+/// holds for the whole process.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a panic");
+    }));
+}
+
 /// The panic's own words stay out of answer and log: they may quote what was being worked on.
 fn panicked() -> Response {
     tracing::error!("an endpoint panicked");
     ApiError::Internal.into_response()
+}
+
+/// What a path is answered with that names nothing: one that cannot be read, and one with empty
+/// or dot segments, which leads to where it would be without them.
+fn instead(path: &str, query: Option<&str>) -> Option<Response> {
+    let (mut escaped, mut suspect, mut before) = (false, false, 0);
+    for byte in path.bytes() {
+        escaped |= byte == b'%';
+        suspect |= before == b'/' && matches!(byte, b'/' | b'.');
+        before = byte;
+    }
+    if escaped && !is_readable(path) {
+        const TEXT: &str = "text/plain; charset=utf-8";
+        let headers = [(header::CONTENT_TYPE, TEXT)];
+        return Some((StatusCode::BAD_REQUEST, headers, "400 Bad Request").into_response());
+    }
+    let mut location = suspect.then(|| clean(path)).filter(|clean| clean != path)?;
+    if let Some(query) = query {
+        location.push('?');
+        location.push_str(query);
+    }
+    let location = HeaderValue::try_from(location).ok()?;
+    Some((StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, location)]).into_response())
+}
+
+/// A path without empty and dot segments. What is escaped in it is part of a name.
+fn clean(path: &str) -> String {
+    let mut kept = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(kept.pop()),
+            name => kept.push(name),
+        }
+    }
+    let mut clean = format!("/{}", kept.join("/"));
+    if path.ends_with('/') && !kept.is_empty() {
+        clean.push('/');
+    }
+    clean
 }
 
 /// Whether the names in a path can be decoded: whole escapes, and UTF-8 behind them.

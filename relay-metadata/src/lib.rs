@@ -68,14 +68,16 @@
 //! | `config_maps` | callers whose data is in ConfigMaps: [`ConfigMapStores`] |
 //! | `endpoints` | what is done, one module per endpoint |
 //! | `body`, `query`, `answer` | what comes in and goes out |
+//! | `address` | addresses in claims and decorators |
 //! | `catalogue`, `error` | the one table of errors, [`CATALOGUE`], and how they are answered |
 //! | `metrics` | what is counted: [`Metrics`] |
 //! | `schemas` | what specs look like: [`StepSchemas`] |
 //! | `reported` | which errors were already told |
-//! | `serve`, `tls` | sockets: [`Router::serve`], [`serve_tls`], [`Tls`] |
+//! | `serve`, `tls`, `wire` | sockets: [`Router::serve`], [`serve_tls`], [`Tls`], the bytes of a connection |
 //! | `keys` | the keys of tokens from files: [`SealKeyFiles`], [`VerifyingKeyFiles`] |
 //! | `followed` | what is read from files, and read again when they change |
 
+mod address;
 mod answer;
 mod authentication;
 mod body;
@@ -97,9 +99,11 @@ mod schemas;
 mod serve;
 mod tls;
 mod token;
+mod wire;
 
 pub use catalogue::{CATALOGUE, Entry};
 pub use config_maps::ConfigMapStores;
+pub use exchange::log_panics;
 pub use keys::{KeyFiles, KeyFilesError, Keys, SealKeyFiles, VerifyingKeyFiles};
 pub use metrics::Metrics;
 pub use router::{Limits, Router};

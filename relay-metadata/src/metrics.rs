@@ -110,7 +110,7 @@ impl Metrics {
 
     /// What operators ask, to be served on a port of its own: `/metrics` in the format of
     /// `OpenMetrics`, and `/readyz`, which says whether requests can be answered: in cluster mode
-    /// once all pods are known. Neither asks who calls.
+    /// once all pods are known, and while there is news of them. Neither asks who calls.
     pub fn router(&self, pods: Option<PodIndex>) -> axum::Router {
         let mut registry = Registry::with_prefix("relay_metadata");
         let Families { requests, seconds, reloads, outdated, keys } = self.0.as_ref();
@@ -162,7 +162,7 @@ async fn metrics(State(watched): State<Watched>) -> Response {
 async fn ready(State(watched): State<Watched>) -> Response {
     match watched.pods {
         Some(pods) if !pods.is_ready() => {
-            (StatusCode::SERVICE_UNAVAILABLE, "waiting for the pods\n").into_response()
+            (StatusCode::SERVICE_UNAVAILABLE, "waiting for news of the pods\n").into_response()
         }
         _ => "ready\n".into_response(),
     }

@@ -16,12 +16,13 @@ pub(crate) async fn report(app: &App, caller: &Authenticated, source: MessageSou
     let Ok(journal) = caller.step_journal() else {
         return;
     };
-    if !app.reported.note(caller.action(), text) {
+    let key = Key::of(caller.action(), caller.instance(), text);
+    if !app.reported.note(key) {
         return;
     }
     let message = Message::new(source, app.clock.now(), text);
     if let Err(error) = journal.add_message(message).await {
-        app.reported.forget(caller.action(), text);
+        app.reported.forget(key);
         tracing::warn!(error = %Chain(&error), "could not store a message");
     }
 }
@@ -37,14 +38,23 @@ struct Latest {
     oldest_first: VecDeque<Key>,
 }
 
-type Key = (ActionHash, u64);
+/// One text, of one caller: actions of other runs and tenants may have the same hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key(ActionHash, u64);
+
+impl Key {
+    pub(crate) fn of(action: &Action, instance: Option<&str>, text: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (instance, text).hash(&mut hasher);
+        Self(action.hash(), hasher.finish())
+    }
+}
 
 impl Reported {
     const CAPACITY: usize = 4096;
 
     /// Notes a message; whether it is new.
-    pub(crate) fn note(&self, action: &Action, text: &str) -> bool {
-        let key = key(action, text);
+    pub(crate) fn note(&self, key: Key) -> bool {
         let mut latest = self.lock();
         if !latest.known.insert(key) {
             return false;
@@ -59,8 +69,7 @@ impl Reported {
     }
 
     /// Forgets a message that could not be stored.
-    pub(crate) fn forget(&self, action: &Action, text: &str) {
-        let key = key(action, text);
+    pub(crate) fn forget(&self, key: Key) {
         let mut latest = self.lock();
         latest.known.remove(&key);
         latest.oldest_first.retain(|other| *other != key);
@@ -71,36 +80,35 @@ impl Reported {
     }
 }
 
-fn key(action: &Action, text: &str) -> Key {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    (action.hash(), hasher.finish())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn key(step: &str, instance: &str, text: &str) -> Key {
+        let step = Action::step("1".parse().unwrap(), step.parse().unwrap());
+        Key::of(&step, Some(instance), text)
+    }
+
     #[test]
     fn a_message_is_new_once_until_it_is_forgotten() {
         let reported = Reported::default();
-        let step = |name: &str| Action::step("1".parse().unwrap(), name.parse().unwrap());
-        assert!(reported.note(&step("a"), "broken"));
-        assert!(!reported.note(&step("a"), "broken"));
-        assert!(reported.note(&step("b"), "broken"));
-        assert!(reported.note(&step("a"), "broken otherwise"));
-        reported.forget(&step("a"), "broken");
-        assert!(reported.note(&step("a"), "broken"));
+        assert!(reported.note(key("a", "pod", "broken")));
+        assert!(!reported.note(key("a", "pod", "broken")));
+        assert!(reported.note(key("b", "pod", "broken")));
+        assert!(reported.note(key("a", "another pod", "broken")));
+        assert!(reported.note(key("a", "pod", "broken otherwise")));
+        reported.forget(key("a", "pod", "broken"));
+        assert!(reported.note(key("a", "pod", "broken")));
     }
 
     #[test]
     fn the_oldest_go_first() {
         let reported = Reported::default();
-        let step = Action::step("1".parse().unwrap(), "a".parse().unwrap());
+        let key = |index: usize| key("a", "pod", &index.to_string());
         for index in 0..=Reported::CAPACITY {
-            assert!(reported.note(&step, &index.to_string()));
+            assert!(reported.note(key(index)));
         }
-        assert!(!reported.note(&step, &Reported::CAPACITY.to_string()));
-        assert!(reported.note(&step, "0"));
+        assert!(!reported.note(key(Reported::CAPACITY)));
+        assert!(reported.note(key(0)));
     }
 }

@@ -190,7 +190,11 @@ impl Reader {
             .filter_map(|(key, value)| {
                 let tree = self.tree(value);
                 let value = tree.clone().decode_transfer().unwrap_or(tree);
-                Some((Arc::clone(key.as_scalar()?), value))
+                let Some(name) = key.as_scalar() else {
+                    self.wrong(key, "a name is text");
+                    return None;
+                };
+                Some((Arc::clone(name), value))
             })
             .collect()
     }

@@ -20,6 +20,7 @@ use tower::{Service, ServiceExt as _};
 
 use crate::router::Router;
 use crate::tls::{Acceptor, Tls, TlsError};
+use crate::wire::{Place, Wire};
 
 /// How long requests that were begun may take after the signal to stop.
 const GRACE: Duration = Duration::from_secs(25);
@@ -131,7 +132,10 @@ async fn converse<S>(
     S: Clone + Send + 'static,
     S::Future: Send,
 {
+    let place = Place::default();
+    let wire = Wire::new(stream, place.clone());
     let service = service.map_request(move |mut request: hyper::Request<Incoming>| {
+        place.head(request.headers());
         request.extensions_mut().insert(ConnectInfo(peer));
         request
     });
@@ -139,7 +143,7 @@ async fn converse<S>(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
         .max_header_size(HEAD_SIZE)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        .serve_connection(TokioIo::new(wire), TowerToHyperService::new(service));
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended early");
     }

@@ -14,6 +14,7 @@ use relay_core::{
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::address::check_addresses;
 use crate::error::Chain;
 
 /// Accepts requests with a token that a [`TokenVerifier`] trusts, and gives each caller the stores
@@ -47,6 +48,7 @@ struct Recent {
     verified: Instant,
     claims: Claims,
     action: Action,
+    instance: Arc<str>,
 }
 
 impl Trusted {
@@ -123,9 +125,12 @@ impl TokenAuthenticator {
             TokenError::Refused(_) => AuthenticateError::refused(Chain(&error)),
             error => AuthenticateError::Backend(Box::new(error)),
         })?;
+        check_addresses(&claims)?;
         let action = claims.action().map_err(AuthenticateError::refused)?;
-        let known =
-            Arc::new(Recent { token: token.clone(), verified: Instant::now(), claims, action });
+        let parts = [&claims.namespace_uid, &claims.namespace_name, &claims.mutable_config_map];
+        let instance = parts.map(|part| part.as_deref().unwrap_or_default()).join("/").into();
+        let (token, verified) = (token.clone(), Instant::now());
+        let known = Arc::new(Recent { token, verified, claims, action, instance });
         self.trusted.add(&known);
         Ok(known)
     }
@@ -137,9 +142,10 @@ impl Authenticator for TokenAuthenticator {
         let token = presented.token.as_ref();
         let token = token.ok_or_else(|| AuthenticateError::refused("no token was presented"))?;
         let known = self.verified(token).await?;
-        let Recent { claims, action, .. } = known.as_ref();
+        let Recent { claims, action, instance, .. } = known.as_ref();
         claims.check_time(self.clock.now()).map_err(AuthenticateError::refused)?;
         let stores = self.stores.stores(action, claims).await?;
-        Ok(Caller { action: action.clone(), stores, expires_at: claims.end() })
+        let (action, instance) = (action.clone(), Some(Arc::clone(instance)));
+        Ok(Caller { action, instance, stores, expires_at: claims.end() })
     }
 }

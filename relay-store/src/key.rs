@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use relay_core::{Action, StoreError};
 
 /// The longest key that an API server takes.
-pub const MAX_KEY: usize = 253;
+pub const MAX_KEY: usize = relay_core::MAX_KEY;
 
 /// The snapshot of the workflow, in the immutable map.
 pub const WORKFLOW: &str = "workflow";

@@ -149,10 +149,6 @@ impl HttpRuns {
 
     async fn start(&self, workflow: &str, parameters: Map) -> Result<LaunchedRun, Failure> {
         const TYPE: &str = "application/vnd.puppet.relay.v20200615+json";
-        // A dot segment would lead elsewhere.
-        if matches!(workflow, "." | ".." | "") {
-            return Err(SinkError::Address.into());
-        }
         let parameters = parameters.into_iter().map(|(name, value)| {
             let value = (!value.is_null()).then_some(("value", value));
             (name, Value::map(value))
@@ -173,6 +169,14 @@ impl HttpRuns {
 #[async_trait]
 impl RunLauncher for HttpRuns {
     async fn launch(&self, workflow: &str, parameters: Map) -> Result<LaunchedRun, StoreError> {
+        // A dot segment would lead elsewhere, and so would what URLs are written without: line
+        // breaks and tabs vanish from them, which makes another name of `x\ny`.
+        if matches!(workflow, "." | ".." | "") || workflow.contains(char::is_control) {
+            return Err(StoreError::Refused {
+                doing: format!("start a run of workflow {workflow:?}"),
+                problem: "this cannot be the name of a workflow".to_owned(),
+            });
+        }
         let started = self.start(workflow, parameters).await;
         started.map_err(|source| StoreError::Backend {
             doing: format!("start a run of workflow {workflow:?}"),

@@ -16,7 +16,7 @@ use crate::record::{damaged, read_value};
 use crate::watched::{Watch, Watches};
 
 /// How full steps may make a map with what they choose to store: statuses have to fit too.
-const MAX_CHOSEN: usize = 900 << 10;
+const MAX_CHOSEN: usize = relay_core::MAX_CHOSEN;
 
 pub(crate) type Data = BTreeMap<String, String>;
 

@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use relay_core::{Event, EventSink as _, LaunchedRun, RunLauncher as _, Value};
+use relay_core::{Event, EventSink as _, LaunchedRun, RunLauncher as _, StoreError, Value};
 use relay_store::{HttpEvents, HttpRuns, sink_client};
 use secrecy::SecretString;
 use serde_json::{Value as Json, json};
@@ -129,8 +129,9 @@ async fn runs_are_started_below_the_address() {
     }
     assert!(runs("").launch("silent", parameters()).await.is_err());
     receiver.received();
-    for name in ["..", ".", ""] {
-        assert!(runs("").launch(name, parameters()).await.is_err());
+    for name in ["..", ".", "", ".\n.", "\t", "x\ny", "x\r", "\t..", "x\0", "x\u{85}"] {
+        let refused = runs("").launch(name, parameters()).await;
+        assert!(matches!(refused, Err(StoreError::Refused { .. })), "{name:?}: {refused:?}");
         assert!(receiver.received().is_empty(), "{name:?} leads elsewhere");
     }
 }

@@ -2,7 +2,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
-use crate::program::{Files, SAMPLE, Serving, get};
+use crate::program::{Files, SAMPLE, Serving, ask, get};
 
 fn relay() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relay"));
@@ -43,6 +43,37 @@ fn without_a_command_the_address_is_printed() {
     assert_eq!(status, 200);
     assert!(body.contains("Hello, otter!"), "{body}");
     assert_eq!(serving.end(Signal::SIGINT), Some(0));
+}
+
+#[test]
+fn a_command_finds_ni() {
+    let files = Files::new();
+    let file = files.file("sample.yaml", SAMPLE);
+    for command in [vec!["ni", "get", "-p", "{.text}"], vec!["sh", "-c", "ni get -p '{.text}'"]] {
+        let ran = relay().arg("-i").arg(&file).args(&command).output().unwrap();
+        let error = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(0), "{command:?}: {error}");
+        assert_eq!(String::from_utf8(ran.stdout).unwrap().trim(), "Hello, otter!", "{command:?}");
+    }
+}
+
+#[test]
+fn events_are_shown() {
+    let files = Files::new();
+    let file = files.file("sample.yaml", SAMPLE);
+    let shown = files.file("shown", "");
+    let mut command = relay();
+    command.arg("-i").arg(&file).stderr(std::fs::File::create(&shown).unwrap());
+    let serving = Serving::start(command, "export METADATA_API_URL=");
+    let line = serving.lines.last().unwrap();
+    let url = line.strip_prefix("export METADATA_API_URL='http://:").unwrap();
+    let (token, address) = url.strip_suffix("'\n").unwrap().split_once('@').unwrap();
+    let port = address.strip_prefix("127.0.0.1:").unwrap().parse().unwrap();
+    let event = r#"{"data": {"who": "badger"}, "key": "k-1"}"#;
+    assert_eq!(ask(port, "POST", "/events", token, event), (202, String::new()));
+    assert_eq!(serving.end(Signal::SIGINT), Some(0));
+    let shown = std::fs::read_to_string(&shown).unwrap();
+    assert!(shown.contains("received event") && shown.contains("badger"), "{shown}");
 }
 
 #[test]

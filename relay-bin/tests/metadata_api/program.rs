@@ -99,10 +99,16 @@ impl Drop for Serving {
 
 /// Status and body of an answer.
 pub(crate) fn get(port: u16, path: &str, token: &str) -> (u16, String) {
+    ask(port, "GET", path, token, "")
+}
+
+pub(crate) fn ask(port: u16, method: &str, path: &str, token: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let length = body.len();
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+         Connection: close\r\nContent-Length: {length}\r\n\r\n{body}"
     )
     .unwrap();
     let mut answer = String::new();

@@ -124,3 +124,18 @@ fn help_names_every_variable() {
         assert!(help.contains(&format!("RELAY_METADATA_API_{variable}")), "{variable}");
     }
 }
+
+#[test]
+fn what_is_set_in_vain_is_told() {
+    let files = Files::new();
+    let mut command = metadata_api();
+    command
+        .env("RELAY_METADATA_API_SAMPLE_CONFIG_FILES", files.file("sample.yaml", SAMPLE))
+        .env("RELAY_METADATA_API_SENTRY_DSN", "https://canary@example.com/1")
+        .env("RELAY_METADATA_API_ENVIRONMENT", "");
+    let serving = Serving::start(command, "listening for metadata connections");
+    let lines = serving.lines.concat();
+    assert!(lines.contains("RELAY_METADATA_API_SENTRY_DSN"), "{lines}");
+    assert!(!lines.contains("canary") && !lines.contains("RELAY_METADATA_API_ENVIRONMENT"));
+    assert_eq!(serving.end(Signal::SIGTERM), Some(0));
+}

@@ -52,6 +52,9 @@ pub trait Authenticator: Send + Sync + fmt::Debug {
 pub struct Caller {
     /// The step or trigger.
     pub action: Action,
+    /// What tells it from others that are called the same, such as the UID of its pod: the steps of
+    /// all tenants have names of one kind, and a run may be made again under its name.
+    pub instance: Option<Arc<str>>,
     /// What it may use.
     pub stores: Stores,
     /// When its credential ends: checked on each request, also on a cached caller.

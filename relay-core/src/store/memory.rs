@@ -4,7 +4,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use secrecy::ExposeSecret as _;
 
-use super::{Decorator, Definition, Journal, Message, Output, SecretStore, StepStatus, StoreError};
+use super::room::{MAX_CHOSEN, key_length};
+use super::{
+    Decorator, Definition, Journal, Message, MessageSource, Output, SecretStore, StepStatus,
+    StoreError,
+};
 use crate::action::StepName;
 use crate::expr::Expression;
 use crate::value::{Map, SecretValue, Value};
@@ -50,17 +54,46 @@ impl Definition for MemoryDefinition {
 #[derive(Clone, Debug)]
 pub struct MemoryJournal {
     caller: Option<StepName>,
-    steps: Arc<Mutex<BTreeMap<StepName, Entries>>>,
+    run: Arc<Mutex<Run>>,
+}
+
+#[derive(Debug, Default)]
+struct Run {
+    steps: BTreeMap<StepName, Entries>,
+    /// How many bytes what steps chose to store would take in a cluster.
+    chosen: usize,
 }
 
 #[derive(Debug, Default)]
 struct Entries {
+    /// The size of each entry of these kinds.
+    sizes: BTreeMap<(Kind, String), usize>,
     outputs: BTreeMap<String, Value>,
     sensitive: BTreeMap<String, bool>,
     state: BTreeMap<String, Value>,
     status: Option<StepStatus>,
     messages: Vec<Message>,
     decorators: BTreeMap<String, Decorator>,
+}
+
+/// What a step chooses to store, with the part of the key that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Output,
+    Metadata,
+    Message,
+    Decorator,
+}
+
+impl Kind {
+    fn part(self) -> &'static str {
+        match self {
+            Self::Output => "output.",
+            Self::Metadata => "metadata.output.",
+            Self::Message => "message.",
+            Self::Decorator => "decorator.",
+        }
+    }
 }
 
 impl Default for MemoryJournal {
@@ -73,51 +106,80 @@ impl MemoryJournal {
     /// An empty journal that belongs to no step yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { caller: None, steps: Arc::default() }
+        Self { caller: None, run: Arc::default() }
     }
 
     /// The same journal as this step sees it.
     #[must_use]
     pub fn for_step(&self, step: StepName) -> Self {
-        Self { caller: Some(step), steps: Arc::clone(&self.steps) }
+        Self { caller: Some(step), run: Arc::clone(&self.run) }
     }
 
     /// Sets a state of the calling step, which only the operator does elsewhere.
     pub fn set_state(&self, name: &str, value: Value) {
         if let Some(caller) = self.caller.clone() {
-            self.lock().entry(caller).or_default().state.insert(name.to_owned(), value);
+            self.lock().steps.entry(caller).or_default().state.insert(name.to_owned(), value);
         }
     }
 
-    /// Sets an output of the calling step, as [`Journal::set_output`] does, without waiting.
+    /// Sets an output of the calling step, as [`Journal::set_output`] does, without waiting and
+    /// whether or not there is room for it.
     pub fn put_output(&self, name: &str, value: Value) {
         if let Some(caller) = self.caller.clone() {
-            self.lock().entry(caller).or_default().outputs.insert(name.to_owned(), value);
+            self.lock().steps.entry(caller).or_default().outputs.insert(name.to_owned(), value);
         }
     }
 
     /// The messages of a step, oldest first.
     #[must_use]
     pub fn messages(&self, step: &StepName) -> Vec<Message> {
-        self.lock().get(step).map(|entries| entries.messages.clone()).unwrap_or_default()
+        self.lock().steps.get(step).map(|entries| entries.messages.clone()).unwrap_or_default()
     }
 
     /// The decorators of a step.
     #[must_use]
     pub fn decorators(&self, step: &StepName) -> BTreeMap<String, Decorator> {
-        self.lock().get(step).map(|entries| entries.decorators.clone()).unwrap_or_default()
+        self.lock().steps.get(step).map(|entries| entries.decorators.clone()).unwrap_or_default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<StepName, Entries>> {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Run> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn caller(&self) -> Result<StepName, StoreError> {
+        self.caller.clone().ok_or_else(|| StoreError::Refused {
+            doing: "write to the journal".to_owned(),
+            problem: "it belongs to no step".to_owned(),
+        })
+    }
+
+    /// Writes what the step chose to store, as long as there is room: `text` is how many bytes it
+    /// takes beside its key.
+    fn write_chosen(
+        &self,
+        kind: Kind,
+        name: &str,
+        text: usize,
+        change: impl FnOnce(&mut Entries),
+    ) -> Result<(), StoreError> {
+        let caller = self.caller()?;
+        let size = key_length(kind.part(), name)? + text;
+        let mut guard = self.lock();
+        let run = &mut *guard;
+        let entries = run.steps.entry(caller).or_default();
+        let entry = (kind, name.to_owned());
+        let others = run.chosen - entries.sizes.get(&entry).copied().unwrap_or_default();
+        if others + size > MAX_CHOSEN {
+            return Err(StoreError::TooLarge { doing: "write to the journal".to_owned(), size });
+        }
+        entries.sizes.insert(entry, size);
+        run.chosen = others + size;
+        change(entries);
+        Ok(())
     }
 
     fn write(&self, change: impl FnOnce(&mut Entries)) -> Result<(), StoreError> {
-        let caller = self.caller.clone().ok_or_else(|| StoreError::Refused {
-            doing: "write to the journal".to_owned(),
-            problem: "it belongs to no step".to_owned(),
-        })?;
-        change(self.lock().entry(caller).or_default());
+        change(self.lock().steps.entry(self.caller()?).or_default());
         Ok(())
     }
 }
@@ -132,7 +194,7 @@ impl Entries {
 #[async_trait]
 impl Journal for MemoryJournal {
     async fn output(&self, step: &StepName, name: &str) -> Result<Option<Output>, StoreError> {
-        Ok(self.lock().get(step).and_then(|entries| entries.output(name)))
+        Ok(self.lock().steps.get(step).and_then(|entries| entries.output(name)))
     }
 
     async fn outputs(&self) -> Result<BTreeMap<StepName, BTreeMap<String, Output>>, StoreError> {
@@ -140,29 +202,33 @@ impl Journal for MemoryJournal {
             let names = entries.outputs.keys();
             names.filter_map(|name| Some((name.clone(), entries.output(name)?))).collect()
         };
-        Ok(self.lock().iter().map(|(step, entries)| (step.clone(), named(entries))).collect())
+        let run = self.lock();
+        Ok(run.steps.iter().map(|(step, entries)| (step.clone(), named(entries))).collect())
     }
 
     async fn set_output(&self, name: &str, value: Value) -> Result<(), StoreError> {
-        self.write(|entries| {
+        // Whether it is sensitive may be said later.
+        key_length(Kind::Metadata.part(), name)?;
+        let text = value.to_json().len();
+        self.write_chosen(Kind::Output, name, text, |entries| {
             entries.outputs.insert(name.to_owned(), value);
         })
     }
 
     async fn set_output_sensitive(&self, name: &str, sensitive: bool) -> Result<(), StoreError> {
-        self.write(|entries| {
+        self.write_chosen(Kind::Metadata, name, r#"{"Sensitive":false}"#.len(), |entries| {
             entries.sensitive.insert(name.to_owned(), sensitive);
         })
     }
 
     async fn state(&self, name: &str) -> Result<Option<Value>, StoreError> {
         let caller = self.caller.as_ref();
-        let steps = self.lock();
-        Ok(caller.and_then(|caller| steps.get(caller)?.state.get(name).cloned()))
+        let run = self.lock();
+        Ok(caller.and_then(|caller| run.steps.get(caller)?.state.get(name).cloned()))
     }
 
     async fn status(&self, step: &StepName) -> Result<Option<StepStatus>, StoreError> {
-        Ok(self.lock().get(step).and_then(|entries| entries.status.clone()))
+        Ok(self.lock().steps.get(step).and_then(|entries| entries.status.clone()))
     }
 
     async fn set_status(&self, status: StepStatus) -> Result<(), StoreError> {
@@ -170,11 +236,22 @@ impl Journal for MemoryJournal {
     }
 
     async fn add_message(&self, message: Message) -> Result<(), StoreError> {
-        self.write(|entries| entries.messages.push(message))
+        let name = self.messages(&self.caller()?).len().to_string();
+        let expression = match &message.source {
+            MessageSource::WhenEvaluation { expression }
+            | MessageSource::SpecValidation { expression } => expression.to_json().len(),
+            MessageSource::Log => 0,
+        };
+        let text = message.details.len() + expression;
+        self.write_chosen(Kind::Message, &name, text, |entries| entries.messages.push(message))
     }
 
     async fn set_decorator(&self, name: &str, decorator: Decorator) -> Result<(), StoreError> {
-        self.write(|entries| {
+        let Decorator::Link { description, uri } = &decorator;
+        let texts = [name, description, uri].map(|text| Value::from(text).to_json().len());
+        let text =
+            r#"{"link":{"description":,"uri":},"name":}"#.len() + texts.iter().sum::<usize>();
+        self.write_chosen(Kind::Decorator, name, text, |entries| {
             entries.decorators.insert(name.to_owned(), decorator);
         })
     }

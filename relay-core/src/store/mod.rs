@@ -9,6 +9,7 @@ mod authenticator;
 mod definition;
 mod journal;
 mod memory;
+mod room;
 mod secrets;
 mod sinks;
 mod values;
@@ -20,6 +21,7 @@ pub use journal::{
     WhenCondition,
 };
 pub use memory::{MemoryDefinition, MemoryJournal, MemorySecrets};
+pub use room::{MAX_CHOSEN, MAX_KEY, length_in_key};
 pub use secrets::SecretStore;
 pub use sinks::{Event, EventSink, LaunchedRun, LogMessage, LogSink, RunLauncher};
 

@@ -70,7 +70,14 @@ fn section<'n>(
         problems.push(shape(body, &format!("`{name}` is a map")));
         return Vec::new();
     };
-    entries.iter().filter_map(|(key, value)| Some((&**key.as_scalar()?, value))).collect()
+    let named = entries.iter().filter_map(|(key, value)| match key.as_scalar() {
+        Some(name) => Some((&**name, value)),
+        None => {
+            problems.push(shape(key, "a name is text"));
+            None
+        }
+    });
+    named.collect()
 }
 
 fn shape(node: &Node, text: &str) -> Problem {
@@ -82,6 +89,10 @@ fn secret(node: &Node, problems: &mut Vec<Problem>) -> Option<Value> {
         problems.push(shape(node, "a secret is text"));
         return None;
     };
+    if let Some(Tag::Local(tag)) = &node.tag {
+        problems.push(shape(node, &format!("a secret is text, and `!{tag}` means nothing here")));
+        return None;
+    }
     if node.tag == Some(Tag::Core("binary".into())) {
         return match crate::value::decode("base64", text.as_bytes()) {
             Ok(bytes) => Some(bytes),

@@ -8,9 +8,14 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
 use super::{Content, Location, Node, Problem, ProblemKind, Stream, Tag};
 use crate::expr::Limits;
+use crate::value::Value;
 
 /// How many aliases without anchor are reported.
 const MAX_LOST_ALIASES: usize = 32;
+
+/// The parser counts brackets in a byte. JSON, of which there is a reader of our own, may nest as deep
+/// as blocks do.
+const FLOW_LIMIT: &str = "brackets are nested more than 255 levels deep; blocks may nest deeper";
 
 /// Reads all documents of a text.
 #[must_use]
@@ -31,7 +36,41 @@ pub(super) fn read_documents(text: &str, limits: &Limits, most: usize) -> Stream
         let problem = Problem::new(ProblemKind::Limit, Location::default(), problem);
         return Stream { problems: vec![problem], ..Stream::default() };
     }
-    beyond_lost_aliases(text, |text, lost| read_without(text, lost, limits, most))
+    let stream = beyond_lost_aliases(text, |text, lost| read_without(text, lost, limits, most));
+    if stream.problems.iter().any(|problem| problem.text == FLOW_LIMIT)
+        && let Ok(value) = Value::from_json(text)
+    {
+        let document = of_json(&value);
+        if document.height <= limits.nesting() && document.weight <= limits.nodes {
+            return Stream { documents: vec![document], ..Stream::default() };
+        }
+    }
+    stream
+}
+
+/// JSON as nodes that do not know where they stand.
+fn of_json(value: &Value) -> Node {
+    let scalar = |text: &str, plain| Content::Scalar { text: text.into(), plain };
+    let content = crate::stack::grow(|| match value {
+        Value::Text(text) => scalar(text, false),
+        Value::List(items) => Content::Sequence(items.iter().map(of_json).collect()),
+        Value::Map(members) => Content::Mapping(
+            members
+                .iter()
+                .map(|(key, member)| (of_json(&Value::Text(Arc::clone(key))), of_json(member)))
+                .collect(),
+        ),
+        other => scalar(&other.to_json(), true),
+    });
+    let weight = match &content {
+        Content::Scalar { .. } => 1,
+        Content::Sequence(items) => 1 + items.iter().map(|item| item.weight).sum::<usize>(),
+        Content::Mapping(entries) => {
+            1 + entries.iter().map(|(key, value)| key.weight + value.weight).sum::<usize>()
+        }
+    };
+    let start = Location { line: 1, column: 1 };
+    Node { height: height(&content), weight, content: Arc::new(content), ..nothing(start) }
 }
 
 /// Reads a text in which the aliases at `lost` have no anchor and hold nothing.
@@ -73,6 +112,9 @@ fn location(span: Span) -> Location {
 fn syntax(error: &ScanError) -> Problem {
     let marker = error.marker();
     let location = Location { line: marker.line(), column: marker.col() + 1 };
+    if error.info() == "recursion limit exceeded" {
+        return Problem::new(ProblemKind::Limit, location, FLOW_LIMIT);
+    }
     // The parser reports an alias without anchor as any other error.
     let kind = if error.info().contains("unknown anchor") {
         ProblemKind::Alias
@@ -83,9 +125,14 @@ fn syntax(error: &ScanError) -> Problem {
 }
 
 fn tag_of(tag: Option<&saphyr_parser::Tag>) -> Option<Tag> {
+    const CORE: &str = "tag:yaml.org,2002:";
     let tag = tag?;
-    if tag.handle == "tag:yaml.org,2002:" {
+    if tag.handle == CORE {
         return Some(Tag::Core(tag.suffix.as_str().into()));
+    }
+    // Written out, as `!<tag:yaml.org,2002:str>`.
+    if let ("" | "!", Some(name)) = (tag.handle.as_str(), tag.suffix.strip_prefix(CORE)) {
+        return Some(Tag::Core(name.into()));
     }
     match (tag.handle.as_str(), tag.suffix.as_str()) {
         ("!" | "", "" | "!") => Some(Tag::Core("str".into())),
@@ -345,4 +392,44 @@ fn without_alias(text: &str, alias: Location) -> Option<String> {
     let at = line + column;
     let rest = text.get(at..)?.strip_prefix('*')?;
     Some(format!("{}!{rest}", text.get(..at)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::value::Value;
+    use crate::yaml;
+
+    #[test]
+    fn json_nests_as_deep_as_blocks() {
+        let nested = |open: &str, depth, inner: &str, close: &str| {
+            format!("{}{inner}{}", open.repeat(depth), close.repeat(depth))
+        };
+        let inner = r#"[1,"1",null,true,1.5,{"<<":{"a":"b"}}]"#;
+        for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
+            for depth in [200, 300, 508] {
+                let json = nested(open, depth, inner, close);
+                let tree = yaml::tree(&json).unwrap();
+                assert_eq!(tree, Value::from_json(&json).unwrap(), "{depth} of {open}");
+            }
+            let problem = yaml::tree(&nested(open, 600, "1", close)).unwrap_err();
+            assert_eq!(problem.kind, yaml::ProblemKind::Limit, "{open}");
+        }
+        let problem = yaml::tree(&nested("[", 300, "x", "]")).unwrap_err();
+        assert_eq!(problem.kind, yaml::ProblemKind::Limit, "no JSON");
+    }
+
+    #[test]
+    fn tags_that_are_written_out() {
+        let tagged = |name: &str, text: &str| format!("!<tag:yaml.org,2002:{name}> {text}");
+        for (name, text, expected) in [
+            ("str", "5", r#""5""#),
+            ("int", "5", "5"),
+            ("binary", "AAE=", r#"{"$encoding":"base64","data":"AAE="}"#),
+            ("seq", "[1]", "[1]"),
+        ] {
+            let tree = yaml::tree(&tagged(name, text)).unwrap();
+            assert_eq!(tree.to_json(), expected, "{name}");
+        }
+        assert!(yaml::tree(&tagged("int", "x")).is_err());
+    }
 }

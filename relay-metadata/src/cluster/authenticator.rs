@@ -1,7 +1,9 @@
 //! From an address to a caller.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Namespace;
@@ -13,10 +15,12 @@ use relay_core::{
 };
 use relay_store::{ConfigMaps, VaultSession};
 use serde::Deserialize;
+use tokio::time::Instant;
 
-use super::index::PodIndex;
-use super::pod::{Home, Pod};
+use super::index::{Found, PodIndex};
+use super::pod::{Home, Pod, WirePod};
 use super::stores::ClusterStores;
+use crate::address::check_addresses;
 use crate::error::Chain;
 
 /// On the namespace of a tenant: the object that it was made for, as JSON.
@@ -28,12 +32,29 @@ const MADE_FOR: &str = "controller.relay.sh/dependency-of";
 /// checked for each request.
 #[derive(Clone)]
 pub struct PodAuthenticator {
+    client: Client,
     pods: PodIndex,
     namespaces: Api<Namespace>,
     sealer: Arc<dyn TokenSealer>,
     verifier: Option<Arc<dyn TokenVerifier>>,
     stores: ClusterStores,
     clock: Arc<dyn Clock>,
+}
+
+/// How long a pod is believed to be there after the API server said so.
+const CONFIRMED: Duration = Duration::from_secs(5);
+/// How long the API server may take to say so.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a pod that was known may not be the one that calls.
+#[derive(Debug, thiserror::Error)]
+enum Doubt {
+    #[error("there is no news of pods, and the API server does not say whether the pod is there")]
+    Silence,
+    #[error("there is no news of pods, and it cannot be asked whether the pod is there")]
+    Failure(#[source] kube::Error),
+    #[error("there is no news of pods, and the pod that was at this address is gone")]
+    Gone,
 }
 
 /// What the token of a pod says.
@@ -68,14 +89,34 @@ impl PodAuthenticator {
         sealer: Arc<dyn TokenSealer>,
         stores: ClusterStores,
     ) -> Self {
-        let (namespaces, clock) = (Api::all(client), Arc::new(SystemClock));
-        Self { pods, namespaces, sealer, verifier: None, stores, clock }
+        let (namespaces, clock) = (Api::all(client.clone()), Arc::new(SystemClock));
+        Self { client, pods, namespaces, sealer, verifier: None, stores, clock }
     }
 
     /// The same on another clock, which decides whether a token is valid now.
     #[must_use]
     pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { clock, ..self }
+    }
+
+    /// Asks the API server whether this very pod still has this address. One that has not says
+    /// nothing of the pod that calls: it comes with the next news.
+    async fn confirm(&self, pod: &Pod, address: IpAddr) -> Result<(), AuthenticateError> {
+        let mut confirmed = pod.confirmed.lock().await;
+        if confirmed.is_some_and(|confirmed| confirmed.elapsed() < CONFIRMED) {
+            return Ok(());
+        }
+        let failed = |error: Doubt| AuthenticateError::Backend(Box::new(error));
+        let api: Api<WirePod> = Api::namespaced(self.client.clone(), &pod.namespace);
+        let found = tokio::time::timeout(PATIENCE, api.get_opt(&pod.name)).await;
+        let found = found.map_err(|_| failed(Doubt::Silence))?;
+        let found = found.map_err(|error| failed(Doubt::Failure(error)))?;
+        let found = found.and_then(Pod::of).filter(|found| {
+            found.uid == pod.uid && found.addresses.contains(&address) && !found.host_network
+        });
+        found.ok_or_else(|| failed(Doubt::Gone))?;
+        *confirmed = Some(Instant::now());
+        Ok(())
     }
 
     async fn home(&self, pod: &Pod) -> Result<Home, AuthenticateError> {
@@ -108,6 +149,7 @@ impl PodAuthenticator {
             TokenError::Refused(_) => AuthenticateError::refused(Chain(&error)),
             error => AuthenticateError::Backend(Box::new(error)),
         })?;
+        check_addresses(&claims)?;
         // The name as well: our own account, with which ConfigMaps are read, reaches other namespaces.
         let named = claims.namespace_name.as_deref() == Some(&*pod.namespace);
         if claims.namespace_uid.as_ref() != Some(&home.uid) || !named {
@@ -139,14 +181,18 @@ impl Authenticator for PodAuthenticator {
     async fn authenticate(&self, presented: &Presented) -> Result<Caller, AuthenticateError> {
         let address = presented.address.filter(|address| !address.is_unspecified());
         let address = address.ok_or_else(|| AuthenticateError::refused("there is no address"))?;
-        let pod = self.pods.find(address).await?;
+        let Found { pod, doubtful } = self.pods.find(address).await?;
+        if doubtful {
+            self.confirm(&pod, address).await?;
+        }
         let home = pod.home.get_or_try_init(|| self.home(&pod)).await?;
         let verify = || async { self.verify(&pod, home).await.map(Arc::new) };
         let verified = pod.verified.get_or_try_init(verify).await?;
         let Verified { action, claims, .. } = verified.as_ref();
         claims.check_time(self.clock.now()).map_err(AuthenticateError::refused)?;
         let stores = self.stores.of(verified, home, pod.image.as_deref())?;
-        Ok(Caller { action: action.clone(), stores, expires_at: claims.end() })
+        let (action, instance) = (action.clone(), Some(Arc::clone(&pod.uid)));
+        Ok(Caller { action, instance, stores, expires_at: claims.end() })
     }
 }
 

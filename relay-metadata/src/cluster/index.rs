@@ -1,17 +1,25 @@
 //! Pods by address, kept by one watch.
+//!
+//! An address goes to the next pod as soon as its last one is gone, so an index that hears nothing
+//! any more must not be believed: a pod of another tenant may call from there. While the watch is
+//! lost, what the index says of a pod is asked of the API server, and what it does not know is no
+//! reason to refuse anybody.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt as _, watcher as watch_pods};
+use kube::api::ListParams;
+use kube::runtime::watcher as watch_pods;
+use kube::runtime::watcher::{self, DefaultBackoff, Event};
 use kube::{Api, Client, Resource as _};
 use relay_core::AuthenticateError;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::Instant;
 
 use super::pod::{Pod, WirePod};
 
@@ -20,6 +28,13 @@ use super::pod::{Pod, WirePod};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many may wait at the same time.
 const WAITERS: usize = 256;
+/// How long after the loss of the watch the index is still believed. Most losses are mended sooner.
+const BELIEVED: Duration = Duration::from_secs(5);
+/// How often it is asked whether the API server is within reach. A watch whose connection hangs says
+/// nothing of it for minutes.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How long the API server may take to say so, or to say that a pod is still there.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// The live pods of a cluster, by address.
 ///
@@ -32,17 +47,28 @@ struct Shared {
     /// Counts changes; 0 until all pods were seen once.
     changes: watch::Sender<u64>,
     waiters: Semaphore,
+    /// The API server did not answer: the watch is to be begun again.
+    out_of_reach: Notify,
 }
 
 #[derive(Default)]
 struct Pods {
-    by_uid: HashMap<Box<str>, Arc<Pod>>,
+    /// Since when there is no news. A new list, once it is whole, takes the place of all this.
+    lost: Option<Instant>,
+    by_uid: HashMap<Arc<str>, Arc<Pod>>,
     by_address: HashMap<IpAddr, Vec<Arc<Pod>>>,
+}
+
+/// A pod that calls from an address.
+pub(super) struct Found {
+    pub(super) pod: Arc<Pod>,
+    /// The index had no news for a while: ask whether the pod is still there.
+    pub(super) doubtful: bool,
 }
 
 /// What is known of an address.
 enum Known {
-    Pod(Arc<Pod>),
+    Pod(Found),
     /// Nobody in particular calls from there.
     HostNetwork,
     /// More than one pod: one of them is about to go, or nobody can tell them apart.
@@ -64,26 +90,72 @@ impl PodIndex {
             pods: RwLock::default(),
             changes: watch::Sender::new(0),
             waiters: Semaphore::new(WAITERS),
+            out_of_reach: Notify::new(),
         }))
     }
 
     /// Watches the pods of all namespaces, for ever.
     pub async fn run(self, client: Client) {
         let api: Api<WirePod> = Api::all(client);
-        let mut seen = None;
-        let mut changes = watch_pods(api, watcher::Config::default()).default_backoff().boxed();
-        while let Some(change) = changes.next().await {
-            match change {
-                Ok(change) => self.apply(change, &mut seen),
-                Err(error) => tracing::warn!(%error, "the watch of pods failed and is begun again"),
+        tokio::join!(self.follow(&api), self.listen(&api));
+    }
+
+    async fn follow(&self, api: &Api<WirePod>) {
+        let mut pauses = DefaultBackoff::default();
+        loop {
+            let mut seen = None;
+            let mut changes = pin!(watch_pods(api.clone(), watcher::Config::default()));
+            let failure = loop {
+                let change = tokio::select! {
+                    change = changes.next() => change,
+                    () = self.0.out_of_reach.notified() => break None,
+                };
+                match change {
+                    Some(Ok(change)) => self.apply(change, &mut seen),
+                    Some(Err(error)) => break Some(error),
+                    None => break None,
+                }
+            };
+            self.lose();
+            if let Some(error) = failure {
+                tracing::warn!(%error, "the watch of pods failed and is begun again");
+            }
+            // From a new list on: a watch that goes on where it ended does not say when it has
+            // caught up.
+            let pause = pauses.next().unwrap_or(HEARTBEAT).min(HEARTBEAT);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn listen(&self, api: &Api<WirePod>) {
+        let one = ListParams::default().limit(1);
+        loop {
+            tokio::time::sleep(HEARTBEAT).await;
+            let answer = tokio::time::timeout(ANSWER, api.list_metadata(&one)).await;
+            // One that is busy says so, and is there.
+            let is_there = match answer {
+                Ok(Ok(_)) => true,
+                Ok(Err(kube::Error::Api(status))) => status.code == 429,
+                _ => false,
+            };
+            if !is_there {
+                tracing::warn!("the API server does not tell of pods");
+                self.lose();
+                self.0.out_of_reach.notify_waiters();
             }
         }
     }
 
-    /// Whether all pods were seen once.
+    fn lose(&self) {
+        let mut pods = self.0.pods.write().unwrap_or_else(PoisonError::into_inner);
+        pods.lost.get_or_insert_with(Instant::now);
+    }
+
+    /// Whether all pods were seen, and there was news of them lately.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        *self.0.changes.borrow() > 0
+        let pods = self.0.pods.read().unwrap_or_else(PoisonError::into_inner);
+        *self.0.changes.borrow() > 0 && !pods.is_doubtful()
     }
 
     /// How many live pods it holds.
@@ -131,21 +203,26 @@ impl PodIndex {
 
     /// The one pod that calls from this address. An address that says nothing is waited for, since
     /// news of a pod may come later than its first request.
-    pub(super) async fn find(&self, address: IpAddr) -> Result<Arc<Pod>, AuthenticateError> {
+    ///
+    /// While the index has seen nothing, or has no news, it cannot refuse anybody.
+    pub(super) async fn find(&self, address: IpAddr) -> Result<Found, AuthenticateError> {
         match self.known(address) {
-            Known::Pod(pod) => return Ok(pod),
+            Known::Pod(found) => return Ok(found),
             Known::HostNetwork => return Err(on_host()),
             Known::Ambiguous | Known::Nothing => {}
         }
         let refused = |cause: &str| AuthenticateError::refused(format!("{cause} at {address}"));
         let Ok(_permit) = self.0.waiters.try_acquire() else {
+            if !self.is_ready() {
+                return Err(AuthenticateError::Backend(Box::new(NoNews)));
+            }
             return Err(refused("too many wait for news already, and there is no pod"));
         };
         let mut changes = self.0.changes.subscribe();
         let wait = async {
             loop {
                 match self.known(address) {
-                    Known::Pod(pod) => return Ok(pod),
+                    Known::Pod(found) => return Ok(found),
                     Known::HostNetwork => return Err(on_host()),
                     Known::Ambiguous | Known::Nothing => {}
                 }
@@ -156,6 +233,7 @@ impl PodIndex {
         };
         let found = tokio::time::timeout(PATIENCE, wait).await;
         found.unwrap_or_else(|_| match self.known(address) {
+            _ if !self.is_ready() => Err(AuthenticateError::Backend(Box::new(NoNews))),
             Known::Ambiguous => Err(refused("there is more than one pod")),
             _ => Err(refused("there is no pod")),
         })
@@ -166,11 +244,16 @@ impl PodIndex {
         match pods.by_address.get(&address).map(Vec::as_slice) {
             None | Some([]) => Known::Nothing,
             Some(there) if there.iter().any(|pod| pod.host_network) => Known::HostNetwork,
-            Some([pod]) => Known::Pod(Arc::clone(pod)),
+            Some([pod]) => Known::Pod(Found { pod: Arc::clone(pod), doubtful: pods.is_doubtful() }),
             Some(_) => Known::Ambiguous,
         }
     }
 }
+
+/// Why nothing can be said of an address.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no news of pods from the API server")]
+struct NoNews;
 
 fn on_host() -> AuthenticateError {
     AuthenticateError::refused("the pod shares the address of its node")
@@ -183,6 +266,10 @@ impl fmt::Debug for PodIndex {
 }
 
 impl Pods {
+    fn is_doubtful(&self) -> bool {
+        self.lost.is_some_and(|lost| lost.elapsed() >= BELIEVED)
+    }
+
     /// Adds a pod, of which this was known before.
     fn insert(&mut self, mut pod: Pod, known: Option<Arc<Pod>>) {
         let pod = match known {

@@ -9,7 +9,8 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::Resource;
 use kube::api::ObjectMeta;
 use serde::Deserialize;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
+use tokio::time::Instant;
 
 use super::authenticator::Verified;
 
@@ -86,7 +87,8 @@ impl Resource for WirePod {
 
 /// A live pod.
 pub(super) struct Pod {
-    pub(super) uid: Box<str>,
+    pub(super) uid: Arc<str>,
+    pub(super) name: Box<str>,
     pub(super) version: Box<str>,
     pub(super) namespace: Box<str>,
     pub(super) addresses: Box<[IpAddr]>,
@@ -100,6 +102,8 @@ pub(super) struct Pod {
     pub(super) home: Arc<OnceCell<Home>>,
     /// What its token says, once that was verified; gone with the next change of the pod.
     pub(super) verified: OnceCell<Arc<Verified>>,
+    /// When the API server said last that it is there, while the watch did not.
+    pub(super) confirmed: Mutex<Option<Instant>>,
 }
 
 /// What a pod proves who it is with.
@@ -139,6 +143,7 @@ impl Pod {
         let step = containers.find(|container| container.name == STEP_CONTAINER);
         Some(Self {
             uid: metadata.uid?.into(),
+            name: metadata.name?.into(),
             version: metadata.resource_version.unwrap_or_default().into(),
             namespace: metadata.namespace?.into(),
             addresses: addresses.into(),
@@ -150,6 +155,7 @@ impl Pod {
             image: step.map(|step| step.image.into()),
             home: Arc::default(),
             verified: OnceCell::new(),
+            confirmed: Mutex::new(None),
         })
     }
 }

@@ -2,6 +2,7 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use relay_core::Decorator;
 
+use crate::address::is_web_address;
 use crate::authentication::Authenticated;
 use crate::body::{Json, Members};
 use crate::error::ApiError;
@@ -30,43 +31,5 @@ fn decorator(members: Members<'_>) -> Result<Decorator, ApiError> {
         }
         Some(_) => Err(ApiError::malformed(r#"the member "type" names no kind of decorator"#)),
         None => Err(ApiError::malformed(r#"the member "type" is missing"#)),
-    }
-}
-
-/// Whether this is an absolute address that a browser may be sent to: never `javascript:`.
-fn is_web_address(uri: &str) -> bool {
-    let Some((scheme, rest)) = uri.split_once("://") else {
-        return false;
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let known = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
-    let named = !host.is_empty() && !host.starts_with(':');
-    let in_one_piece = !authority.contains(char::is_whitespace) && !authority.contains('\\');
-    known && named && in_one_piece && !uri.contains(char::is_control)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_web_address;
-
-    #[test]
-    fn web_addresses() {
-        for (uri, expected) in [
-            ("https://example.com", true),
-            ("HTTP://user@example.com:80/a b?c#d", true),
-            ("http://[::1]:8080/", true),
-            ("", false),
-            ("/relative", false),
-            ("//example.com", false),
-            ("https:///path", false),
-            ("https://:443/", false),
-            ("javascript://example.com/%0aalert(1)", false),
-            ("ftp://example.com", false),
-            ("https://exa mple.com", false),
-            ("https://example.com/\n", false),
-        ] {
-            assert_eq!(is_web_address(uri), expected, "{uri}");
-        }
     }
 }

@@ -65,6 +65,9 @@ fn encoded(status: StatusCode, answer: &impl prost::Message) -> Response {
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct LogCreateRequest {
+    /// Not looked at, but it has to be text.
+    #[prost(string, tag = "1")]
+    context: String,
     #[prost(string, tag = "2")]
     name: String,
 }

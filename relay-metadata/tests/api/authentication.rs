@@ -15,6 +15,7 @@ use relay_core::{
 };
 use relay_metadata::{Access, ROUTES, Router, TokenAuthenticator};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
 use tower::ServiceExt as _;
 
 use crate::world::{Answer, Api, NOW, World, step};
@@ -238,6 +239,25 @@ async fn claims_of_a_wrong_type_are_refused_alike() {
             assert_eq!(answer, nobody, "{name} {path}");
         }
     }
+    for (name, claim, value, status) in [
+        ("a fraction before the end", "exp", json!(now() as f64 - 59.5), 200),
+        ("a fraction after the end", "exp", json!(now() as f64 - 60.5), 401),
+        ("a fraction before the start", "nbf", json!(now() as f64 + 60.5), 200),
+        ("a second and a fraction before the start", "nbf", json!(now() as f64 + 61.5), 401),
+        ("issued at a fraction", "iat", json!(now() as f64 + 0.25), 200),
+        ("as some languages write it", "exp", json!(9.223371974719179e18), 200),
+    ] {
+        let token = signed(&changed(&good, claim, Some(value)));
+        let answer = send(&api, &Method::GET, "/conditions", &[&token]).await;
+        assert_eq!(answer.status.as_u16(), status, "{name}");
+    }
+    for (name, critical, status) in [("none", None, 200), ("some", Some("exp"), 401)] {
+        let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
+        header.crit = critical.map(|part| vec![part.to_owned()]);
+        let token = jsonwebtoken::encode(&header, &good, &encoding).unwrap();
+        let answer = send(&api, &Method::GET, "/conditions", &[&format!("Bearer {token}")]).await;
+        assert_eq!(answer.status.as_u16(), status, "critical: {name}");
+    }
     // Endless or not begun are no types: without them a token of sample mode is good.
     for claim in ["exp", "nbf", "iat", "iss"] {
         let token = signed(&changed(&good, claim, None));
@@ -301,6 +321,7 @@ async fn ask_behind(hops: usize, authenticator: Fixed, peer: &str, forwarded: &[
 fn caller(expires_at: Option<&str>) -> Fixed {
     Fixed::Caller(Box::new(Caller {
         action: step("build"),
+        instance: None,
         stores: Stores {
             definition: Some(Arc::new(MemoryDefinition::default())),
             ..Stores::default()

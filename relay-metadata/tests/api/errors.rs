@@ -13,6 +13,7 @@ use relay_core::{
 };
 use relay_metadata::{CATALOGUE, Limits};
 use secrecy::ExposeSecret as _;
+use serde_json::json;
 
 use crate::log::Log;
 use crate::world::{Api, World, step, tree};
@@ -241,7 +242,9 @@ async fn bodies_above_the_limit() {
     let size = 1 << 20;
     let path = "/outputs/o";
     let body = vec![b'x'; size];
-    api.by(&step("build"), Method::PUT, path, None, body).await.is_empty("at the limit", 201);
+    // It is read, but no run has room for it.
+    let answer = api.by(&step("build"), Method::PUT, path, None, body).await;
+    answer.fails("at the limit", 413, "rma_model_too_large_error");
     let body = vec![b'x'; size + 1];
     let answer = api.by(&step("build"), Method::PUT, path, None, body).await;
     answer.fails("above", 413, "rma_api_request_too_large_error");
@@ -355,4 +358,29 @@ async fn the_log_names_requests_and_causes_and_no_secrets() {
     for secret in ["canary-", token.expose_secret(), wrong.expose_secret()] {
         assert!(!log.contains(secret), "{secret:?} is in\n{log}");
     }
+}
+
+#[tokio::test]
+async fn texts_are_strings_whatever_they_quote() {
+    let api = World::new().spec(r#"{"a": 1}"#).serve();
+    for (path, quoted) in [
+        ("/spec?q=%00", "\0"),
+        ("/spec?lang=%00%01x", "language \"\\x00\\x01x\"."),
+        ("/spec?lang=a%22%5C%0A%C2%85%C3%BC", "\"a\\\"\\\\\\n\\u0085ü\""),
+    ] {
+        let answer = api.get(path).await;
+        assert!(answer.friendly().contains(quoted), "{path}: {}", answer.text());
+        let arguments = &answer.json()["error"]["arguments"];
+        assert!(
+            arguments.as_object().unwrap().values().all(serde_json::Value::is_string),
+            "{path}"
+        );
+    }
+    api.put("/outputs/%00", r#""\u0000""#).await.is_empty("stored", 201);
+    let bytes = json!({"$encoding": "base64", "data": "AA=="});
+    api.get("/outputs/build/%00").await.is(
+        "only the value is in transfer form",
+        200,
+        json!({"key": "\0", "metadata": null, "task_name": "build", "value": bytes}),
+    );
 }

@@ -160,3 +160,56 @@ async fn triggers_have_none() {
     }
     assert_eq!(api.output("build", "o").await, Some(Value::from(1)));
 }
+
+#[tokio::test]
+async fn what_a_cluster_could_not_store_is_refused() {
+    let api = World::new().serve();
+    let unstorable = "rma_model_unstorable_error";
+    let link = r#"{"type": "link", "uri": "https://example.com"}"#;
+    // 253 bytes with what stands before the name; in it a byte that keys cannot have counts four.
+    for (name, length, status) in [
+        ("a", 190, 201),
+        ("a", 191, 422),
+        ("a", 5000, 422),
+        ("%20", 47, 201),
+        ("%20", 48, 422),
+        ("_.", 38, 201),
+        ("_.", 39, 422),
+    ] {
+        let case = format!("{length} of {name:?}");
+        let path = format!("/outputs/{}", name.repeat(length));
+        for (path, body) in [(path.clone(), "1"), (path + "/metadata", "{}")] {
+            let answer = api.put(&path, body).await;
+            assert_eq!(answer.status.as_u16(), status, "{case}: {}", answer.text());
+            if status == 422 {
+                answer.fails(&case, 422, unstorable);
+            }
+        }
+    }
+    for (length, status) in [(196, 201), (197, 422)] {
+        let answer = api.post(&format!("/decorators/{}", "d".repeat(length)), link).await;
+        assert_eq!(answer.status.as_u16(), status, "{length}: {}", answer.text());
+    }
+    let long = format!("/outputs/build/{}", "a".repeat(5000));
+    api.get(&long).await.fails("long", 404, "rma_model_not_found_error");
+}
+
+#[tokio::test]
+async fn a_run_has_room_for_so_much_and_no_more() {
+    let api = World::new().serve();
+    let text = format!("\"{}\"", "x".repeat(200_000));
+    for name in ["a", "b", "c", "d"] {
+        api.put(&format!("/outputs/{name}"), &text).await.is_empty(name, 201);
+    }
+    let full = "rma_model_too_large_error";
+    api.put("/outputs/e", &text).await.fails("no room", 413, full);
+    assert_eq!(api.output("build", "e").await, None);
+    let of_deploy = api.by(&step("deploy"), Method::PUT, "/outputs/e", None, text.clone()).await;
+    of_deploy.fails("the steps of a run share it", 413, full);
+    api.put("/outputs/d", &text).await.is_empty("in the place of what was there", 201);
+    api.put("/outputs/d", "1").await.is_empty("less", 201);
+    api.put("/outputs/e", &text).await.is_empty("room again", 201);
+    let status = r#"{"process_state": {"exit_code": 1}}"#;
+    api.put("/outputs/f", &text).await.fails("full again", 413, full);
+    api.put("/status", status).await.is_empty("how a step ended always has room", 201);
+}

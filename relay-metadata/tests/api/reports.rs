@@ -43,6 +43,16 @@ async fn a_status_replaces_the_one_before() {
             r#"{"Process_State": {"Exit_Code": -1}}"#,
             StepStatus { process: process(-1, year_1), when: None },
         ),
+        (
+            "more digits than a clock has",
+            r#"{"process_state": {"timestamp": "2031-01-01T00:00:00.1234567891234Z"}}"#,
+            StepStatus { process: process(0, "2031-01-01T00:00:00.123456789Z"), when: None },
+        ),
+        (
+            "the last second",
+            r#"{"process_state": {"timestamp": "9999-12-31T23:59:59Z"}}"#,
+            StepStatus { process: process(0, "9999-12-30T22:00:00.999999999Z"), when: None },
+        ),
         ("nothing", "{}", StepStatus::default()),
         ("null", "null", StepStatus::default()),
     ] {
@@ -66,6 +76,12 @@ async fn statuses_that_are_refused() {
         ("time without seconds", r#"{"process_state": {"timestamp": "2031-01-01T00:00Z"}}"#),
         ("day", r#"{"process_state": {"timestamp": "2031-01-01"}}"#),
         ("no day", r#"{"process_state": {"timestamp": "2031-02-30T00:00:00Z"}}"#),
+        ("leap second", r#"{"process_state": {"timestamp": "2016-12-31T23:59:60Z"}}"#),
+        ("zone of a day", r#"{"process_state": {"timestamp": "2031-01-01T00:00:00+24:00"}}"#),
+        ("zone of letters", r#"{"process_state": {"timestamp": "2031-01-01T00:00:00+aa:00"}}"#),
+        ("minutes of a zone", r#"{"process_state": {"timestamp": "2031-01-01T00:00:00+01:60"}}"#),
+        ("no fraction", r#"{"process_state": {"timestamp": "2031-01-01T00:00:00.Z"}}"#),
+        ("late and no day", r#"{"process_state": {"timestamp": "9999-12-32T00:00:00Z"}}"#),
         ("number for a time", r#"{"when_condition": {"timestamp": 1}}"#),
         ("no outcome", r#"{"when_condition": {"timestamp": "2031-01-01T00:00:00Z"}}"#),
         ("unknown outcome", r#"{"when_condition": {"when_condition_status": "Maybe"}}"#),
@@ -109,6 +125,8 @@ async fn links() {
         ("no address", r#"{"type": "link"}"#),
         ("relative", r#"{"type": "link", "uri": "/a"}"#),
         ("script", r#"{"type": "link", "uri": "javascript:alert(1)"}"#),
+        ("open host", r#"{"type": "link", "uri": "https://[::1"}"#),
+        ("bad escape", r#"{"type": "link", "uri": "https://x/%zz"}"#),
         ("number", r#"{"type": "link", "uri": 1}"#),
         ("description", r#"{"type": "link", "uri": "https://example.com", "description": {}}"#),
     ] {

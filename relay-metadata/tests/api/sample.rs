@@ -250,6 +250,15 @@ fn files_that_are_refused() {
         ("secrets: {s: [1]}", "1:14", "a secret is text"),
         ("secrets: text", "1:10", "`secrets` is a map"),
         ("connections: {api: {}}", "1:20", "TYPE/NAME"),
+        ("runs: {r: {parameters: {[p]: 1}}}", "1:25", "a name is text"),
+        ("runs: {r: {steps: {a: {outputs: {[o]: 1}}}}}", "1:", "a name is text"),
+        ("runs: {r: {steps: {a: {state: {{o: p}: 1}}}}}", "1:", "a name is text"),
+        ("runs: {r: {parameters: {p: !foo x}}}", "1:28", "!foo"),
+        ("secrets: {[s]: text}", "1:11", "a name is text"),
+        ("secrets: {s: !foo text}", "1:14", "!foo"),
+        ("connections: {[c]: {}}", "1:15", "a name is text"),
+        ("connections: {a/b: {c: !foo d}}", "1:24", "!foo"),
+        ("triggers: {[t]: {}}", "1:12", "a name is text"),
         ("triggers: {'': {}}", "1:12", "empty"),
     ] {
         let problems = Sample::from_yaml(text).unwrap_err();

@@ -125,3 +125,30 @@ async fn a_stop_lets_what_was_begun_finish() {
     assert!(answer(&mut busy).await.starts_with("HTTP/1.1 201 Created\r\n"));
     tokio::time::timeout(Duration::from_secs(5), server.done).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn bytes_that_belong_escaped_may_come_as_they_are() {
+    let server = start().await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = format!("Host: x\r\n{}", server.authorization);
+    for _ in 0..2 {
+        let line = "GET /spec?lang=path-template&q=<${a}> HTTP/1.1";
+        stream.write_all(format!("{line}\r\n{head}\r\n").as_bytes()).await.unwrap();
+        let answer = answer(&mut stream).await;
+        assert!(answer.ends_with(r#""value":"\u003c1\u003e"}"#), "{answer}");
+
+        // A body is not touched, whatever stands in it.
+        let line = "PUT /outputs/`\"<name>\"` HTTP/1.1";
+        let body = line;
+        let length = format!("Content-Length: {}\r\n\r\n", body.len());
+        stream.write_all(format!("{line}\r\n{head}{length}").as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        stream.write_all(body.as_bytes()).await.unwrap();
+        let stored = self::answer(&mut stream).await;
+        assert!(stored.starts_with("HTTP/1.1 201 "), "{stored}");
+    }
+    let line = "GET /outputs/build/%60%22%3Cname%3E%22%60 HTTP/1.1";
+    stream.write_all(format!("{line}\r\n{head}\r\n").as_bytes()).await.unwrap();
+    let answer = answer(&mut stream).await;
+    assert!(answer.contains(r#"PUT /outputs/`\"\u003cname\u003e\"` HTTP/1.1"#), "{answer}");
+}

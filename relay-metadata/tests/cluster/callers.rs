@@ -1,5 +1,7 @@
 //! Who is let in.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -266,4 +268,90 @@ async fn a_cluster_that_does_not_answer_is_no_refusal() {
     assert_eq!(answer.status, 500, "{}", answer.body);
     assert!(answer.body.contains("rma_model_read_error"), "{}", answer.body);
     assert!(!answer.body.contains("canary"), "{}", answer.body);
+}
+
+/// A cluster whose pods cannot be read while the switch is on.
+fn that_goes_silent() -> (MemoryCluster, Arc<AtomicBool>) {
+    let silent = Arc::new(AtomicBool::new(false));
+    let switch = Arc::clone(&silent);
+    let cluster = MemoryCluster::new().with_faults(move |request| {
+        let read = matches!(request.verb, Verb::Get | Verb::List | Verb::Watch);
+        let hit = read && request.resource == "pods" && silent.load(Ordering::Relaxed);
+        hit.then(|| Fault::status(503, "ServiceUnavailable", "away"))
+    });
+    (cluster, switch)
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_news_of_pods_an_address_is_nobodys() {
+    let (cluster, silent) = that_goes_silent();
+    let world = World::on(cluster).await;
+    let spec = (relay_store::key::spec(&step("build")), r#"{"is":"first"}"#.to_owned());
+    world.map("r-immutable", &[spec]).await;
+    world.map("r-mutable", &[]).await;
+    world.pod_of("first", GOOD, &step("build")).await;
+    world.pod_of("stays", "10.0.0.2", &step("build")).await;
+    assert_eq!(world.get(GOOD, "/spec").await.status, 200);
+    assert!(world.pods.is_ready());
+
+    silent.store(true, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!world.pods.is_ready());
+    for ip in [GOOD, "10.0.0.2", "10.9.9.9"] {
+        let answer = world.get(ip, "/spec").await;
+        assert_eq!(answer.status, 500, "{ip}: {}", answer.body);
+        assert!(answer.body.contains("rma_model_read_error"), "{ip}: {}", answer.body);
+    }
+
+    silent.store(false, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(world.pods.is_ready());
+    assert_eq!(world.get(GOOD, "/spec").await.status, 200);
+    assert_eq!(world.get("10.9.9.9", "/spec").await.status, 401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_news_a_pod_is_asked_for_by_itself() {
+    // Only what watches and lists is out of reach.
+    let silent = Arc::new(AtomicBool::new(false));
+    let switch = Arc::clone(&silent);
+    let cluster = MemoryCluster::new().with_faults(move |request| {
+        let read = matches!(request.verb, Verb::List | Verb::Watch);
+        let hit = read && request.resource == "pods" && silent.load(Ordering::Relaxed);
+        hit.then(|| Fault::status(503, "ServiceUnavailable", "away"))
+    });
+    let world = World::on(cluster).await;
+    world.map("r-immutable", &[]).await;
+    world.map("r-mutable", &[]).await;
+    world.pod_of("goes", GOOD, &step("build")).await;
+    world.pod_of("ends", "10.0.0.2", &step("build")).await;
+    world.pod_of("stays", "10.0.0.3", &step("build")).await;
+    assert_eq!(world.get(GOOD, "/conditions").await.status, 200);
+
+    switch.store(true, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    world.delete_pod("goes").await;
+    world.pod_of("goes", GOOD, &step("deploy")).await;
+    world.report("tenant", "ends", "Succeeded", "10.0.0.2").await;
+    for (ip, status) in [(GOOD, 500), ("10.0.0.2", 500), ("10.0.0.3", 200)] {
+        assert_eq!(world.get(ip, "/conditions").await.status, status, "{ip}");
+    }
+    let asked = || {
+        let all = world.cluster.requests().into_iter();
+        all.filter(|request| request.resource == "pods" && request.verb == Verb::Get).count()
+    };
+    let before = asked();
+    for _ in 0..20 {
+        assert_eq!(world.get("10.0.0.3", "/conditions").await.status, 200);
+    }
+    assert_eq!(asked(), before, "what was confirmed a moment ago");
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_the_pods_are_known_nobody_is_refused() {
+    let (cluster, silent) = that_goes_silent();
+    silent.store(true, Ordering::Relaxed);
+    let world = World::on(cluster).await;
+    let answer = world.get(GOOD, "/spec").await;
+    assert_eq!(answer.status, 500, "{}", answer.body);
 }

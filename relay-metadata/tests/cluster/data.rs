@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use axum::http::Method;
 use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use kube::api::DeleteParams;
 use relay_core::{Action, Claims, Journal as _, SigningKey, Value};
 use relay_store::{ConfigMapJournal, key};
 use serde_json::json;
@@ -185,5 +188,34 @@ async fn claims_may_name_no_config_map() {
             let answer = world.ask(ip, method, path, "1").await;
             assert_eq!(answer.status, status, "{name} {path}: {}", answer.body);
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_step_is_told_of_its_error_whoever_has_the_same() {
+    let world = World::new().await;
+    let build = step("build");
+    let broken = (key::condition(&build), r#"["text"]"#.to_owned());
+    let messages = async || {
+        let maps: Api<ConfigMap> = Api::namespaced(world.client.clone(), "tenant");
+        let data = maps.get("r-mutable").await.unwrap().data.unwrap_or_default();
+        data.keys().filter(|key| key.contains(".message.")).count()
+    };
+    for pod in ["first", "again"] {
+        world.map("r-immutable", std::slice::from_ref(&broken)).await;
+        world.map("r-mutable", &[]).await;
+        world.pod_of(pod, "10.0.0.1", &build).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for _ in 0..3 {
+            assert_eq!(world.get("10.0.0.1", "/conditions").await.status, 422, "{pod}");
+        }
+        assert_eq!(messages().await, 1, "{pod}");
+        // The run is made again under its name.
+        world.delete_pod(pod).await;
+        let maps: Api<ConfigMap> = Api::namespaced(world.client.clone(), "tenant");
+        for map in ["r-immutable", "r-mutable"] {
+            maps.delete(map, &DeleteParams::default()).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

@@ -108,9 +108,11 @@ async fn output_is_kept_below_the_callers_own_context() {
         assert_eq!(say(&world, DEPLOY, &out, b"foreign").await, 404);
         assert_eq!(say(&world, PUSH, &out, b"foreign").await, 404);
         let renamed = out.replace('.', ".0");
-        for made_up in ["x", "..", "0.0.0", renamed.as_str()] {
+        for made_up in ["x", "...", "0.0.0", renamed.as_str()] {
             assert_eq!(say(&world, BUILD, made_up, b"x").await, 404, "{made_up}");
         }
+        let body = [field(1, b"\xff"), field(2, b"stdout")].concat();
+        assert_eq!(octets(&world, BUILD, "/logs", body).await.status, 422, "no text");
         for name in [String::new(), "x".repeat(81)] {
             let answer = octets(&world, BUILD, "/logs", field(2, name.as_bytes())).await;
             assert_eq!(answer.status, 422, "{name:?}");

@@ -53,6 +53,7 @@ pub(crate) struct World {
     pub(crate) seal: SealKeys,
     pub(crate) namespace_uid: String,
     pub(crate) router: Router,
+    pub(crate) pods: PodIndex,
 }
 
 impl World {
@@ -95,14 +96,15 @@ impl World {
         let stores = change(ClusterStores::new(client.clone(), sinks));
         let authenticator = PodAuthenticator::new(
             client.clone(),
-            pods,
+            pods.clone(),
             Arc::new(seal.clone()),
             Arc::new(verifier),
             stores,
         );
         let authenticator = authenticator.with_clock(clock.clone());
         let router = Router::new(Arc::new(authenticator)).with_clock(clock.clone());
-        let mut world = Self { cluster, client, clock, seal, namespace_uid: String::new(), router };
+        let namespace_uid = String::new();
+        let mut world = Self { cluster, client, clock, seal, namespace_uid, router, pods };
         world.namespace_uid = world.namespace("tenant", Some("home")).await;
         world.namespace("home", None).await;
         world

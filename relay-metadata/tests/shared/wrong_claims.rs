@@ -5,9 +5,10 @@ use serde_json::{Value as Json, json};
 /// Name by name, what to change in good claims. A change to `None` takes the claim away.
 pub(crate) fn wrong_claims(now: i64) -> Vec<(&'static str, &'static str, Option<Json>)> {
     const AUDIENCE: &str = "k8s.relay.sh/metadata-api/v1";
+    const EVENT_URL: &str = "relay.sh/event/api/url";
+    const EXECUTION_URL: &str = "relay.sh/workflow-execution/api/url";
     vec![
         ("exp as text", "exp", Some(json!((now + 3600).to_string()))),
-        ("exp as float", "exp", Some(json!(4_000_000_000.5))),
         ("exp as list", "exp", Some(json!([now + 3600]))),
         ("exp as object", "exp", Some(json!({"at": now + 3600}))),
         ("exp as boolean", "exp", Some(json!(true))),
@@ -15,9 +16,9 @@ pub(crate) fn wrong_claims(now: i64) -> Vec<(&'static str, &'static str, Option<
         ("exp too great", "exp", Some(json!(u64::MAX))),
         ("exp as a great float", "exp", Some(json!(1e300))),
         ("nbf as text", "nbf", Some(json!("0"))),
-        ("nbf as float", "nbf", Some(json!(0.5))),
         ("nbf null", "nbf", Some(Json::Null)),
         ("nbf as list", "nbf", Some(json!([]))),
+        ("iat null", "iat", Some(Json::Null)),
         ("iat as text", "iat", Some(json!("yesterday"))),
         ("aud missing", "aud", None),
         ("aud null", "aud", Some(Json::Null)),
@@ -49,6 +50,15 @@ pub(crate) fn wrong_claims(now: i64) -> Vec<(&'static str, &'static str, Option<
         ("event token as number", "relay.sh/event/api/token", Some(json!(1))),
         ("event URL as list", "relay.sh/event/api/url", Some(json!(["http://x"]))),
         ("execution URL as number", "relay.sh/workflow-execution/api/url", Some(json!(1))),
+        ("event URL with an open host", EVENT_URL, Some(json!("http://[::1"))),
+        ("event URL with a bad port", EVENT_URL, Some(json!("http://x:port/"))),
+        ("event URL with a bad escape", EVENT_URL, Some(json!("http://x/%zz"))),
+        ("event URL of a bad escape", EVENT_URL, Some(json!("%zz"))),
+        ("event URL with a line feed", EVENT_URL, Some(json!("http://x/\n"))),
+        ("event URL without a scheme", EVENT_URL, Some(json!(":foo"))),
+        ("execution URL with an open host", EXECUTION_URL, Some(json!("http://[::1"))),
+        ("execution URL of a bad escape", EXECUTION_URL, Some(json!("%zz"))),
+        ("execution URL without a scheme", EXECUTION_URL, Some(json!(":foo"))),
         ("map as list", "relay.sh/k8s/mutable-config-map-name", Some(json!(["r-mutable"]))),
         ("Vault path as number", "relay.sh/vault/secret-path", Some(json!(1))),
     ]

@@ -243,3 +243,11 @@ async fn writers_of_one_map_take_turns() {
     let (_, most, most_in_all) = *writing.lock().unwrap();
     assert_eq!((most, most_in_all), (1, 2));
 }
+
+#[test]
+fn names_are_as_long_in_keys_as_stores_in_memory_believe() {
+    for name in ["", "plain-Name_1.x", "my param", "a/b", "ä", "a_.20b", "_", "__.", "\0"] {
+        let key = key::parameter(name).unwrap();
+        assert_eq!(key.len(), "parameters.".len() + relay_core::length_in_key(name), "{name:?}");
+    }
+}

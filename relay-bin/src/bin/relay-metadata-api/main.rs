@@ -39,6 +39,7 @@ impl fmt::Display for Failure {
 fn main() -> ExitCode {
     let options = Options::parse();
     let started = start_log(&options).and_then(|()| {
+        relay_metadata::log_panics();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure(format!("could not start: {error}")))?;
         runtime.block_on(serve(&options))
@@ -54,6 +55,12 @@ fn main() -> ExitCode {
 
 async fn serve(options: &Options) -> Result<(), Failure> {
     let stop = stop_signal()?;
+    for variable in options::without_effect() {
+        tracing::warn!(
+            variable,
+            "this has no effect: errors are reported to the log and to /metrics"
+        );
+    }
     let files = options.sample_files();
     let (mut router, pods, logs) = if files.is_empty() {
         let (router, pods, logs) = cluster::router(options).await?;

@@ -15,6 +15,16 @@ const KEY: &str = "RELAY_METADATA_API_SAMPLE_HS256_SIGNING_KEY";
 
 const KUBERNETES_TOKEN: &str = "RELAY_METADATA_API_KUBERNETES_SERVICE_ACCOUNT_TOKEN";
 
+/// What older installations set, of which nothing is left to set.
+const WITHOUT_EFFECT: [&str; 2] =
+    ["RELAY_METADATA_API_SENTRY_DSN", "RELAY_METADATA_API_ENVIRONMENT"];
+
+/// The variables that are set in vain.
+pub(crate) fn without_effect() -> impl Iterator<Item = &'static str> {
+    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    WITHOUT_EFFECT.into_iter().filter(is_set)
+}
+
 const EXAMPLES: &str = "\
 Each option can be given in the environment; an empty variable counts as none. By environment only:
   RELAY_METADATA_API_SAMPLE_HS256_SIGNING_KEY

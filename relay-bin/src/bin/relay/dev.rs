@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use relay_core::{Action, Claims, Hs256Key, RunId, StepName, TokenSigner as _};
+use relay_local::NiDirectory;
 use relay_metadata::sample::Sample;
 use relay_metadata::{Router, TokenAuthenticator};
 use secrecy::ExposeSecret as _;
@@ -43,7 +44,7 @@ pub(crate) struct Metadata {
     #[arg(short, long, default_value = "default")]
     step: String,
 
-    /// What to run; without it, the address is printed and the API served until it is interrupted
+    /// What to run, with `ni` in its path; without it, the address is printed and the API served until it is interrupted
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<OsString>,
 }
@@ -83,7 +84,11 @@ async fn start(options: &Metadata) -> Result<u8, String> {
     let router = Router::new(Arc::new(authenticator));
     let server = tokio::spawn(router.serve(listener, async { drop(stopped.await) }));
     let code = match options.command.split_first() {
-        Some((program, arguments)) => run(program, arguments, &url).await,
+        Some((program, arguments)) => {
+            let tools = std::env::current_exe().and_then(|relay| NiDirectory::of(&relay));
+            let tools = tools.map_err(|error| format!("could not install ni: {error}"))?;
+            run(program, arguments, &url, &tools).await
+        }
         None => wait(&url).await,
     };
     drop(stop);
@@ -117,13 +122,19 @@ fn step(options: &Metadata, sample: &Sample) -> Result<Action, String> {
 
 /// Runs the command. It shares the terminal, so an interrupt reaches it without help; a request to
 /// end is passed on.
-async fn run(program: &OsString, arguments: &[OsString], url: &str) -> Result<u8, String> {
+async fn run(
+    program: &OsString,
+    arguments: &[OsString],
+    url: &str,
+    tools: &NiDirectory,
+) -> Result<u8, String> {
     let on = |kind| signal(kind).map_err(|error| format!("could not wait for signals: {error}"));
     let mut interrupt = on(SignalKind::interrupt())?;
     let mut terminate = on(SignalKind::terminate())?;
     let mut child = Command::new(program)
         .args(arguments)
         .env("METADATA_API_URL", url)
+        .env("PATH", tools.search_path())
         .spawn()
         .map_err(|error| format!("could not run {}: {error}", program.display()))?;
     let id = child.id().and_then(|id| i32::try_from(id).ok());

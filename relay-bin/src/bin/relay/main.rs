@@ -301,7 +301,12 @@ async fn relay() -> u8 {
         Command::Runs(Runs::Show(run)) => Command::Status(cluster::Status::of(run)),
         command => command,
     };
-    start_log(globals.debug);
+    // Nobody else shows what steps send as events.
+    let quiet = match command {
+        Command::Dev(Dev::Metadata(_)) => "off,relay_metadata::sample=info",
+        _ => "off",
+    };
+    start_log(globals.debug, quiet);
     // Each step needs a few open files; where the limit cannot be raised fewer run at a time.
     if let Err(error) = relay_local::executor::raise_open_file_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");
@@ -379,10 +384,11 @@ async fn speak(command: &Command, place: &Place, globals: Globals) -> Result<u8,
 }
 
 /// What the engine says of itself goes to standard error where `RELAY_LOG` or `--debug` asks for it.
-fn start_log(debug: bool) {
+/// Otherwise `quiet` says what does.
+fn start_log(debug: bool, quiet: &str) {
     const DEBUG: &str = "info,relay_local=debug,relay_reconcile=debug,relay_metadata=debug,\
                          relay_store=debug,relay_tools=debug";
     let filter = tracing_subscriber::EnvFilter::try_from_env("RELAY_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(if debug { DEBUG } else { "off" }));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(if debug { DEBUG } else { quiet }));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }

@@ -131,6 +131,12 @@ impl Value {
         self.write_json(Strings::Transfer, out);
     }
 
+    /// Writes JSON in which all strings are strings, behind what `out` holds already: U+0000 is
+    /// escaped, and each byte that is not UTF-8 is U+FFFD.
+    pub fn append_plain_json(&self, out: &mut String) {
+        self.write_json(Strings::Plain, out);
+    }
+
     /// JSON as `jsonMarshal` writes it: of strings that JSON cannot carry, each byte that is not
     /// UTF-8 is an escaped U+FFFD.
     pub(crate) fn to_marshalled_json(&self) -> String {

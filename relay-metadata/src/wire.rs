@@ -100,7 +100,7 @@ impl State {
                 (b'\r', true) => (*self, after),
                 _ => match memchr(b'\n', rest).and_then(|end| rest.get(end + 1..)) {
                     Some(next) => (Self::Head { at_start: true }, next),
-                    None => (Self::Head { at_start: false }, &[]),
+                    None => (Self::Head { at_start: false }, <&[u8]>::default()),
                 },
             };
         }

@@ -43,7 +43,7 @@ enum Source {
     /// A directory that somebody else keeps.
     Files(TlsFiles),
     /// A Secret that the operator keeps.
-    Secret(Keeper),
+    Secret(Box<Keeper>),
 }
 
 /// The webhook while it is served.
@@ -75,12 +75,12 @@ impl Admission {
                 let (certificate, key) = (directory.join("tls.crt"), directory.join("tls.key"));
                 Source::Files(TlsFiles::read(certificate, key).map_err(failed)?)
             }
-            None => Source::Secret(Keeper {
+            None => Source::Secret(Box::new(Keeper {
                 client: cluster.client.clone(),
                 names: given.names(&cluster.namespace),
                 clock: Arc::new(SystemClock),
                 telemetry: telemetry.clone(),
-            }),
+            })),
         };
         Ok(Some(Self { policy, port: given.webhook_server_port.0.unwrap_or(443), source }))
     }
@@ -109,8 +109,8 @@ impl Admission {
                     Failure(format!("the webhook's certificate: {}", crate::chain(&error)))
                 })?;
                 let tls = shown.tls();
-                tokio::spawn(take_over(keeper.clone(), shown));
-                (tls, Some(keeper))
+                tokio::spawn(take_over(Keeper::clone(&keeper), shown));
+                (tls, Some(*keeper))
             }
         };
         let failed = |error| Failure(format!("could not listen on port {port}: {error}"));

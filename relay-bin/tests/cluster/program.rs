@@ -112,9 +112,11 @@ async fn a_workflow_from_its_file_to_the_end_of_its_runs() {
     assert_eq!(until(&world, "rejected").await, run);
 
     let list = world.relay(&["status"]).await;
-    let states: Vec<_> =
-        list.stdout.lines().map(|line| line.split_whitespace().nth(2).unwrap()).collect();
-    let expected = ["STATE", "rejected", "cancelled", "cancelled", "failed"];
+    // Those of one second are in no order of time.
+    let mut states: Vec<_> =
+        list.stdout.lines().skip(1).map(|line| line.split_whitespace().nth(2).unwrap()).collect();
+    states.sort_unstable();
+    let expected = ["cancelled", "cancelled", "failed", "rejected"];
     assert_eq!(states, expected, "{}", list.stdout);
     world.end().await;
 }
@@ -154,7 +156,8 @@ async fn whoever_follows_a_run_on_a_terminal_is_asked() {
     let json =
         async |arguments: &[&str]| world.relay(&[arguments, &["--out", "json"]].concat()).await;
     let list: Value = serde_json::from_str(&json(&["runs", "list"]).await.stdout).unwrap();
-    assert_eq!((list.as_array().unwrap().len(), &list[0]["state"]), (2, &"rejected".into()));
+    let list = list.as_array().unwrap();
+    assert!(list.len() == 2 && list.iter().any(|run| run["state"] == "rejected"), "{list:?}");
     let shown = json(&["runs", "show", &run]).await;
     assert_eq!((shown.code, shown.stdout), (0, json(&["status", &run]).await.stdout));
     world.end().await;

@@ -13,14 +13,19 @@ use relay_core::{Hs256Key, SealKeys, SystemClock};
 use relay_local::executor::{Executor, ExecutorOptions};
 use relay_model::{definitions, tekton};
 use relay_reconcile::{Context, Settings};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, MutexGuard, mpsc};
 use tokio_util::sync::CancellationToken;
+
+/// Each world has controllers and an executor for all namespaces: two at a time would carry out each
+/// other's runs.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 pub(crate) struct World {
     pub(crate) client: Client,
     pub(crate) namespace: String,
     folder: tempfile::TempDir,
     stop: CancellationToken,
+    _alone: MutexGuard<'static, ()>,
 }
 
 /// What the program printed, and how it ended.
@@ -43,6 +48,7 @@ impl From<Output> for Ran {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        let alone = ALONE.lock().await;
         let client = Client::try_from(Config::infer().await.unwrap()).unwrap();
         let namespace = format!("relay-{}", jiff::Timestamp::now().as_nanosecond());
         let namespaces: Api<Namespace> = Api::all(client.clone());
@@ -50,7 +56,7 @@ impl World {
         object.metadata.name = Some(namespace.clone());
         namespaces.create(&PostParams::default(), &object).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        Self { client, namespace, folder, stop: CancellationToken::new() }
+        Self { client, namespace, folder, stop: CancellationToken::new(), _alone: alone }
     }
 
     /// Defines these resources, unless somebody has.

@@ -81,6 +81,14 @@ impl MemoryCluster {
         self
     }
 
+    /// The same cluster, where from now on objects may be larger than etcd takes, whose limit is
+    /// 1.5 MiB. A program that nobody else's objects come to has no use for it.
+    #[must_use]
+    pub fn without_size_limit(self) -> Self {
+        self.shared.storage().bounds_objects = false;
+        self
+    }
+
     /// A handle on the same cluster whose requests meet the faults that `decide` hands out.
     ///
     /// The faults belong to the handle: requests through other clones are not disturbed.

@@ -88,6 +88,8 @@ pub(crate) struct Storage {
     history_limit: usize,
     /// Whether updates are noted in `managedFields`.
     pub(crate) tracks_updates: bool,
+    /// Whether objects may be no larger than etcd takes.
+    pub(crate) bounds_objects: bool,
 }
 
 impl Storage {
@@ -102,6 +104,7 @@ impl Storage {
             dependents: HashMap::new(),
             history_limit: history_limit.max(1),
             tracks_updates: true,
+            bounds_objects: true,
         }
     }
 

@@ -4,7 +4,7 @@
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Pod};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{
     Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, WatchEvent,
@@ -218,4 +218,20 @@ async fn entries_change_alike_with_and_without_accounts_of_owners() {
             assert_eq!(with[index], without[index], "{name}: {patch}");
         }
     }
+}
+
+#[tokio::test]
+async fn objects_are_as_large_as_etcd_takes_or_as_they_like() {
+    let large = |name: &str| {
+        let container = json!({"name": "c", "image": "i", "command": ["x".repeat(2 << 20)]});
+        let pod = json!({"metadata": {"name": name}, "spec": {"containers": [container]}});
+        serde_json::from_value::<Pod>(pod).unwrap()
+    };
+    let cluster = MemoryCluster::new();
+    let pods: Api<Pod> = Api::default_namespaced(cluster.client("default"));
+    let refused = pods.create(&PostParams::default(), &large("a")).await.unwrap_err();
+    assert!(refused.to_string().contains("request is too large"), "{refused}");
+    let cluster = cluster.without_size_limit();
+    let pods: Api<Pod> = Api::default_namespaced(cluster.client("default"));
+    pods.create(&PostParams::default(), &large("a")).await.unwrap();
 }

@@ -145,7 +145,9 @@ impl Engine {
             .map_err(machine("listen on the loopback interface"))?;
         let address = listener.local_addr().map_err(machine("listen on the loopback interface"))?;
 
-        let cluster = MemoryCluster::with_history(HISTORY).without_update_managers();
+        // A pipeline of a thousand steps is one object.
+        let cluster =
+            MemoryCluster::with_history(HISTORY).without_update_managers().without_size_limit();
         for definition in v1beta1::definitions().iter().chain(&tekton::definitions()) {
             // Definitions of our own are valid; a test starts an engine.
             drop(cluster.register(definition));

@@ -65,7 +65,7 @@ impl Call<'_> {
         if !errors.is_empty() {
             return Err(Refusal::invalid(self.kind.subject(&name), &errors));
         }
-        if rules::is_too_large(&object) {
+        if self.storage.bounds_objects && rules::is_too_large(&object) {
             return Err(Refusal::too_large());
         }
         let key = self.key(&name);

@@ -75,7 +75,7 @@ impl Call<'_> {
         if !differs(&before, &object) {
             return Ok(Arc::clone(live));
         }
-        if rules::is_too_large(&object) {
+        if self.storage.bounds_objects && rules::is_too_large(&object) {
             return Err(Refusal::too_large());
         }
         if self.query.dry_run {
